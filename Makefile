@@ -1,0 +1,34 @@
+# `make repro` and `make test` are all one needs on a fresh machine with Python 3.11, git and make.
+# Another build of torch, say for CUDA: make repro TORCH_INDEX=https://download.pytorch.org/whl/cu130 (see README).
+PYTHON ?= python3.11
+TORCH_INDEX ?=
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+
+.PHONY: repro test check format lock
+
+repro: .venv/installed  ## set up .venv, run the pipeline
+	dvc repro
+
+test: check  ## lint, types and all tests
+	python -m pytest -m slow
+
+check: .venv/installed  ## lint, types and the fast tests
+	ruff check .
+	ruff format --check .
+	mypy
+	python -m pytest -m "not slow"
+
+format: .venv/installed  ## put the code into its one shape
+	ruff check --fix .
+	ruff format .
+
+lock: .venv/installed  ## pin what is installed now
+	pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),pip install --index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.lock)")
+	pip install --disable-pip-version-check -q -r requirements.lock
+	pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,44 @@
+"""Reference: the labelling rules alone. A theme of which no rule speaks gets 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.classifiers import Array, Epoch, Setup
+from pipeline.errors import UserError
+from pipeline.records import LabelledRow, Labels
+from pipeline.rules import Rules, RuleSettings
+from pipeline.settings import load
+
+
+class RuleBased:
+    """The probability that the rules' votes come to."""
+
+    learns: ClassVar[bool] = False
+    seeded: ClassVar[bool] = False
+
+    def __init__(self, setup: Setup) -> None:
+        self.names = setup.labels.names
+        self.rules = Rules(load(setup.config, RuleSettings), self.names)
+
+    def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
+        """Nothing to learn."""
+        return []
+
+    def predict(self, texts: Sequence[str]) -> Array:
+        """Probabilities of shape (texts, themes)."""
+        votes = [self.rules.votes(text) for text in texts]
+        return np.array([[vote[n].probability if n in vote else 0.0 for n in self.names] for vote in votes])
+
+    def save(self, folder: Path) -> None:
+        """References are measured, not shipped."""
+        raise UserError("rules is a reference; train tfidf or transformer")
+
+    @classmethod
+    def load(cls, folder: Path, labels: Labels, threads: int) -> RuleBased:
+        """References are measured, not shipped."""
+        raise UserError("rules is a reference; load tfidf or transformer")

@@ -1,0 +1,296 @@
+"""Fine-tuning: the encoder's upper layers and a linear head, by a loss that respects each weight of each theme.
+
+Embeddings and lower layers are frozen; their output is computed once a text and shared by all folds and seeds of a
+process. Windows of an over-long text are trained with the text's targets at an equal share of its weight; in prediction
+the highest probability of the windows counts.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+import numpy as np
+import torch
+from datasets import Dataset, disable_progress_bars
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import get_linear_schedule_with_warmup
+
+from pipeline.classifiers import Array, Epoch, Setup
+from pipeline.embedding import Lower, WindowTokenizer, cut, load_body, pad_states, pool, token_batches
+from pipeline.records import SINGLE_LABEL, LabelledRow, Labels, Record
+from pipeline.settings import Count, Positive, Precision, Probability, Settings, load
+from pipeline.storage import read_json, write_json
+
+EVALUATION_TOKENS = 2048
+
+
+class TransformerSettings(Settings, frozen=True):
+    """The content of configs/transformer.yaml."""
+
+    epochs: Count
+    batch_size: Count
+    frozen_layers: Annotated[int, msgspec.Meta(ge=0)]
+    learning_rate: Positive
+    head_learning_rate: Positive
+    probe_penalty: Positive
+    weight_decay: Annotated[float, msgspec.Meta(ge=0)]
+    warmup: Probability
+    dropout: Probability
+    precision: Precision
+
+
+class Facts(Record, frozen=True):
+    """What a saved transformer needs beside its weights."""
+
+    settings: TransformerSettings
+    prefix: str
+    pooling: str
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Windows ready to train on: frozen hidden states, and targets and weights of shape (windows, themes)."""
+
+    states: list[Tensor]
+    targets: Tensor
+    weights: Tensor
+
+
+@functools.cache
+def _parts(folder: Path, facts: Facts, device: torch.device) -> tuple[WindowTokenizer, Lower, Any]:
+    """Tokenizer, frozen and trainable part of an encoder: read once a process, the last to be copied by each fit."""
+    tokenizer = WindowTokenizer(folder, facts.prefix, facts.max_tokens)
+    lower, upper = cut(load_body(folder), facts.settings.frozen_layers)
+    return tokenizer, Lower(lower, tokenizer.pad, device), upper
+
+
+class Head(nn.Module):
+    """A linear layer on standardised sentence vectors (windows, width) -> logits (windows, themes).
+
+    The vectors of this family of encoders crowd in a narrow cone (cosines of 0.75 to 0.95), so that what tells texts
+    apart is a small part of them: centred and scaled on the training rows, the layer sees that part.
+    """
+
+    def __init__(self, width: int, themes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, themes)
+        self.centre: Tensor
+        self.scale: Tensor
+        self.register_buffer("centre", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Logits in the precision of `pooled`."""
+        logits: Tensor = self.linear((pooled - self.centre) / self.scale)
+        return logits
+
+
+class Transformer:
+    """The fine-tuned encoder."""
+
+    learns: ClassVar[bool] = True
+    seeded: ClassVar[bool] = True
+
+    def __init__(self, setup: Setup) -> None:
+        folder, known = setup.checked_encoder()
+        facts = {name: known[name] for name in ("prefix", "pooling", "max_tokens")}
+        settings = load(setup.config, TransformerSettings)
+        self._build(folder, Facts(settings=settings, **facts), setup.labels, setup.threads)
+        self.seed = setup.seed
+
+    def _build(self, folder: Path, facts: Facts, labels: Labels, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self.folder, self.facts, self.settings, self.labels = folder, facts, facts.settings, labels
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.tokenizer, self.lower, pretrained = _parts(folder, facts, self.device)
+        self.upper = _copy(pretrained, self.settings.dropout).to(self.device)
+        self.head = Head(int(pretrained.config.hidden_size), len(labels.names)).to(self.device)
+
+    def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
+        """Trains for the configured epochs; no early stopping, since what would stop it would be scored by it."""
+        torch.manual_seed(self.seed)
+        training, watched = self._examples(rows), self._examples(held_out) if held_out else None
+        self._start_head(training)
+        steps = math.ceil(len(training.states) / self.settings.batch_size)
+        optimizer, schedule = self._optimizer(steps * self.settings.epochs)
+        curve = []
+        for number in tqdm(range(1, self.settings.epochs + 1), desc="epochs", unit="epoch", leave=False, disable=None):
+            self.upper.train()
+            losses = [self._step(training, batch, optimizer, schedule) for batch in self._batches(training)]
+            held_out_loss = self._loss(watched) if watched else None
+            curve.append(Epoch(number=number, loss=_mean(losses), held_out_loss=held_out_loss))
+        self.upper.eval()
+        return curve
+
+    def _examples(self, rows: Sequence[LabelledRow]) -> Examples:
+        disable_progress_bars()  # cutting windows takes milliseconds
+        table = Dataset.from_dict(
+            {name: [getattr(row, name) for row in rows] for name in ("text", "targets", "weights")}
+        )
+        windows = table.map(self._cut_rows, batched=True, remove_columns=table.column_names).to_dict()
+        return Examples(
+            states=self.lower.states(windows["ids"], remember=True),
+            targets=torch.tensor(windows["targets"], device=self.device),
+            weights=torch.tensor(windows["weights"], device=self.device),
+        )
+
+    def _cut_rows(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        windows = self.tokenizer(batch["text"])
+        counts = np.bincount(windows.owner)
+        return {
+            "ids": windows.ids,
+            "targets": [batch["targets"][owner] for owner in windows.owner],
+            "weights": [[weight / counts[owner] for weight in batch["weights"][owner]] for owner in windows.owner],
+        }
+
+    def _start_head(self, training: Examples) -> None:
+        """Standardises the untrained vectors and starts the layer as their logistic regression.
+
+        Fine-tuning from there changes the encoder less than from a random head, whose first gradients are noise
+        ("linear probing, then fine-tuning", Kumar et al. 2022).
+        """
+        vectors = self._evaluate(training.states, self._pooled)
+        self.head.centre.copy_(vectors.mean(0))
+        self.head.scale.copy_(vectors.std(0, correction=0).clamp(min=1e-6) * math.sqrt(vectors.shape[1]))
+        nn.init.zeros_(self.head.linear.weight)
+        nn.init.zeros_(self.head.linear.bias)
+        probe = torch.optim.LBFGS(self.head.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            probe.zero_grad()
+            penalty = self.head.linear.weight.square().sum() * self.settings.probe_penalty
+            value = self._weighted_loss(self.head(vectors), training.targets, training.weights) + penalty
+            value.backward()  # type: ignore[no-untyped-call]
+            return value
+
+        probe.step(loss)  # type: ignore[no-untyped-call]
+
+    def _optimizer(self, steps: int) -> tuple[torch.optim.Optimizer, Any]:
+        settings = self.settings
+        groups = [
+            {"params": [p for p in self.upper.parameters() if p.requires_grad], "lr": settings.learning_rate},
+            {"params": list(self.head.parameters()), "lr": settings.head_learning_rate},
+        ]
+        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=settings.weight_decay)
+        return optimizer, get_linear_schedule_with_warmup(optimizer, round(steps * settings.warmup), steps)
+
+    def _batches(self, examples: Examples) -> Iterator[list[int]]:
+        """Random batches of like length: shuffled, sorted within runs of 8 batches, the batches shuffled again."""
+        size, run = self.settings.batch_size, 8 * self.settings.batch_size
+        order = torch.randperm(len(examples.states)).tolist()
+        runs = [sorted(order[i : i + run], key=lambda k: len(examples.states[k])) for i in range(0, len(order), run)]
+        batches = [several[i : i + size] for several in runs for i in range(0, len(several), size)]
+        return (batches[index] for index in torch.randperm(len(batches)).tolist())
+
+    def _step(self, examples: Examples, batch: list[int], optimizer: torch.optim.Optimizer, schedule: Any) -> float:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16(self.settings.precision, self.device)):
+            logits = self._logits([examples.states[index] for index in batch])
+        loss = self._weighted_loss(logits.float(), examples.targets[batch], examples.weights[batch])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_([*self.upper.parameters(), *self.head.parameters()], 1.0)
+        optimizer.step()
+        schedule.step()
+        return loss.item()
+
+    def _pooled(self, states: Sequence[Tensor]) -> Tensor:
+        hidden, mask = pad_states(states)
+        mask = mask.to(self.device)
+        if len(self.upper.encoder.layer):
+            hidden = self.upper(inputs_embeds=hidden, attention_mask=mask).last_hidden_state
+        return pool(hidden, mask, self.facts.pooling)
+
+    def _logits(self, states: Sequence[Tensor]) -> Tensor:
+        pooled = nn.functional.dropout(self._pooled(states), self.settings.dropout, self.upper.training)
+        logits: Tensor = self.head(pooled)
+        return logits
+
+    def _weighted_loss(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """Cross-entropy, averaged over what is known; unknown themes weigh nothing."""
+        if self.labels.task == SINGLE_LABEL:
+            each = -targets * logits.log_softmax(1)
+            return (each * weights).sum() / (targets * weights).sum().clamp(min=1e-9)
+        each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return (each * weights).sum() / weights.sum().clamp(min=1e-9)
+
+    def _loss(self, examples: Examples) -> float:
+        logits = self._evaluate(examples.states, self._logits)
+        return self._weighted_loss(logits, examples.targets, examples.weights).item()
+
+    def _evaluate(self, states: Sequence[Tensor], what: Callable[[Sequence[Tensor]], Tensor]) -> Tensor:
+        """`what` of each window, in float32, so that an answer does not hang on its neighbours in the batch."""
+        self.upper.eval()
+        order = sorted(range(len(states)), key=lambda index: len(states[index]))
+        batches = token_batches([len(states[index]) for index in order], EVALUATION_TOKENS)
+        with torch.no_grad():
+            values = torch.cat([what([states[order[index]] for index in batch]) for batch in batches])
+        out = torch.empty_like(values)
+        out[order] = values
+        return out
+
+    def predict(self, texts: Sequence[str]) -> Array:
+        """Probabilities of shape (texts, themes): the highest over a text's windows (single-label: their mean)."""
+        if not texts:
+            return np.zeros((0, len(self.labels.names)))
+        windows = self.tokenizer(texts)
+        logits = self._evaluate(self.lower.states(windows.ids), self._logits)
+        single = self.labels.task == SINGLE_LABEL
+        scores = (logits.softmax(1) if single else logits.sigmoid()).cpu().numpy().astype(float)
+        starts = np.searchsorted(windows.owner, np.arange(len(texts)))
+        if single:
+            return np.add.reduceat(scores, starts) / np.bincount(windows.owner)[:, None]
+        return np.maximum.reduceat(scores, starts)
+
+    def save(self, folder: Path) -> None:
+        """The whole encoder in Hugging Face layout under encoder/, the head beside it, all safetensors and JSON."""
+        body = load_body(self.folder)
+        body.encoder.layer = nn.ModuleList([*self.lower.body.encoder.layer, *self.upper.encoder.layer])
+        body.save_pretrained(folder / "encoder")
+        self.tokenizer.tokenizer.save_pretrained(folder / "encoder")
+        save_file(
+            {name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / "head.safetensors"
+        )
+        write_json(folder / "facts.json", self.facts)
+
+    @classmethod
+    def load(cls, folder: Path, labels: Labels, threads: int) -> Transformer:
+        """The model that `save` wrote."""
+        model = cls.__new__(cls)
+        model._build(folder / "encoder", read_json(folder / "facts.json", Facts), labels, threads)
+        model.seed = 0
+        model.head.load_state_dict(load_file(folder / "head.safetensors"))
+        model.upper.eval()
+        model.head.to(model.device)
+        return model
+
+
+def _copy(upper: Any, dropout: float) -> Any:
+    """A fresh copy of the pretrained upper part with its dropout set."""
+    fresh = copy.deepcopy(upper)
+    for module in fresh.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+    return fresh.requires_grad_(True)
+
+
+def _bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Whether to train in bfloat16: asked for, or (auto) done in hardware here. On a CPU without it, it is slower."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / max(1, len(values))

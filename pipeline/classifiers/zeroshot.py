@@ -1,0 +1,76 @@
+"""Reference: cosine similarity of a paragraph to the descriptions of the themes, by the frozen encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+import torch
+
+from pipeline.classifiers import Array, Epoch, Setup
+from pipeline.embedding import Lower, WindowTokenizer, load_body, pool
+from pipeline.errors import UserError
+from pipeline.records import LabelledRow, Labels
+from pipeline.settings import load
+
+SHARPNESS = 8.0
+"""Maps centred cosines of -0.5 ... 0.5 to 0.02 ... 0.98; thresholds are chosen afterwards, so the order matters."""
+
+
+class Descriptions(msgspec.Struct, frozen=True):
+    """What this model reads of configs/themes.yaml: sentences by theme, then by language."""
+
+    descriptions: dict[str, dict[str, str]]
+
+
+class ZeroShot:
+    """Embeddings are centred on the training texts (not their labels): raw cosines crowd at 0.75-0.95."""
+
+    learns: ClassVar[bool] = False
+    seeded: ClassVar[bool] = False
+
+    def __init__(self, setup: Setup) -> None:
+        torch.set_num_threads(setup.threads)
+        folder, facts = setup.checked_encoder()
+        self.tokenizer = WindowTokenizer(folder, facts["prefix"], facts["max_tokens"])
+        self.lower = Lower(load_body(folder), self.tokenizer.pad, torch.device("cpu"))
+        self.pooling: str = facts["pooling"]
+        descriptions = load(setup.config, Descriptions).descriptions
+        missing = [name for name in setup.labels.names if not descriptions.get(name)]
+        if missing:
+            raise UserError(f"{setup.config}: descriptions: none of {', '.join(missing)}; write a sentence for each")
+        self.themes = [self._embed(list(descriptions[name].values())).mean(0) for name in setup.labels.names]
+        self.centre = np.mean(self.themes, axis=0)
+
+    def _embed(self, texts: Sequence[str]) -> Array:
+        windows = self.tokenizer(texts)
+        states = self.lower.states(windows.ids)
+        pooled = np.array([pool(s[None], torch.ones(1, len(s)), self.pooling)[0].numpy() for s in states], dtype=float)
+        pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+        owner = np.array(windows.owner)
+        return np.array([pooled[owner == index].mean(0) for index in range(len(texts))])
+
+    def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
+        """Takes the mean embedding of the training texts as the centre."""
+        self.centre = self._embed([row.text for row in rows]).mean(0)
+        return []
+
+    def predict(self, texts: Sequence[str]) -> Array:
+        """Probabilities of shape (texts, themes): comparable within a theme, not calibrated."""
+        vectors, themes = self._embed(texts) - self.centre, np.array(self.themes) - np.mean(self.themes, axis=0)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        themes /= np.linalg.norm(themes, axis=1, keepdims=True)
+        scores: Array = 1 / (1 + np.exp(-SHARPNESS * vectors @ themes.T))
+        return scores
+
+    def save(self, folder: Path) -> None:
+        """References are measured, not shipped."""
+        raise UserError("zeroshot is a reference; train tfidf or transformer")
+
+    @classmethod
+    def load(cls, folder: Path, labels: Labels, threads: int) -> ZeroShot:
+        """References are measured, not shipped."""
+        raise UserError("zeroshot is a reference; load tfidf or transformer")

@@ -1,0 +1,119 @@
+"""The command line: `taqyryp COMMAND` or `python -m pipeline COMMAND`. A skin over the package; logs go to stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.errors import UserError
+from pipeline.stages import FILE, STAGES
+
+if TYPE_CHECKING:
+    from pipeline.classify import Classifier, Unit
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="taqyryp")
+def cli() -> None:
+    """Find themes in the paragraphs of Kazakh and Russian news.
+
+    classify and annotate are for people; the other commands are the stages that `dvc repro` runs.
+    """
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, required=True, type=FILE)
+@click.option(
+    "--unit",
+    type=click.Choice(["article", "paragraph"]),
+    default="article",
+    show_default=True,
+    help="article: split each text as training did. paragraph: each record is one, never split or rejected.",
+)
+@click.option("--model", type=FILE, default=Path("models/transformer"), show_default=True, help="Model folder.")
+@click.option("--threshold", "thresholds", multiple=True, metavar="THEME=P", help="Instead of the model's own; repeat.")
+@click.option("-o", "--out", type=FILE, required=True, help="JSONL to write; - for stdout.")
+def classify(inputs: tuple[Path, ...], unit: str, model: Path, thresholds: tuple[str, ...], out: Path) -> None:
+    r"""Give themes to text files, folders of them, and JSONL records (`text`, optional `id` and `language`).
+
+    \b
+    taqyryp classify seeds/articles --model models/tfidf -o themes.jsonl
+    """
+    from pipeline.classify import Classifier
+    from pipeline.storage import write_jsonl, write_stdout
+
+    classifier = Classifier.load(model)
+    units = list(_units(classifier, inputs, unit))
+    results = list(classifier.classify(units, _parsed(thresholds)))
+    write_stdout(results) if out == Path("-") else write_jsonl(out, results)
+    counts = {
+        status: sum(result.status == status for result in results) for status in sorted({r.status for r in results})
+    }
+    click.echo(f"{len(results)} rows: " + ", ".join(f"{n} {status}" for status, n in counts.items()), err=True)
+
+
+def _units(classifier: Classifier, inputs: tuple[Path, ...], unit: str) -> Iterator[Unit]:
+    from pipeline.readers import read_records
+
+    for path in inputs:
+        for record in read_records(path):
+            if unit == "article":
+                yield from classifier.units(record.article)
+            else:
+                yield classifier.unit(record.article, record.language)
+
+
+def _parsed(thresholds: tuple[str, ...]) -> dict[str, float]:
+    parsed = {}
+    for entry in thresholds:
+        theme, _, value = entry.partition("=")
+        try:
+            parsed[theme] = float(value)
+        except ValueError:
+            raise UserError(f"--threshold {entry}: expected THEME=P with P between 0 and 1") from None
+    return parsed
+
+
+@cli.command()
+@click.argument("article", type=FILE)
+@click.option("--annotations", type=FILE, default=Path("seeds/annotations.jsonl"), show_default=True)
+@click.option("--themes", type=FILE, default=Path("configs/themes.yaml"), show_default=True)
+@click.option("--rules", type=FILE, default=Path("configs/rules.yaml"), show_default=True)
+@click.option("--furniture", type=FILE, default=Path("configs/furniture.yaml"), show_default=True)
+def annotate(article: Path, annotations: Path, themes: Path, rules: Path, furniture: Path) -> None:
+    r"""Print a row to fill in for each paragraph of ARTICLE with themes that nobody was asked about yet.
+
+    `suggested` is what the rules say: read the paragraph first. Put a list in place of `themes: null`.
+
+    \b
+    taqyryp annotate seeds/articles/005.txt >> seeds/annotations.jsonl
+    """
+    from pipeline import annotations as core
+    from pipeline.paragraphs import Furniture, split
+    from pipeline.readers import read_article
+    from pipeline.rules import Rules, RuleSettings
+    from pipeline.settings import load
+    from pipeline.storage import write_stdout
+    from pipeline.themes import ThemeSettings, read_labels
+
+    labels = read_labels(load(themes, ThemeSettings), themes)
+    paragraphs, _ = split(read_article(article), load(furniture, Furniture))
+    known = core.bind_article(annotations, article.stem, paragraphs, labels) if annotations.exists() else {}
+    write_stdout(core.to_fill_in(paragraphs, known, labels, Rules(load(rules, RuleSettings), labels.names)))
+
+
+for stage in STAGES:
+    cli.add_command(stage)
+
+
+def main() -> None:
+    """Runs a command. What the user can mend becomes one line and exit code 1; a bug keeps its traceback."""
+    try:
+        cli(prog_name="taqyryp")
+    except UserError as error:
+        click.echo(f"taqyryp: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,133 @@
+"""Out-of-fold probabilities: each gold row scored by models that never saw its article, and what thresholds follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.classifiers import Setup, TextClassifier, matrix
+from pipeline.decision import DecisionSettings, choose_thresholds
+from pipeline.errors import UserError
+from pipeline.records import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Labels, Scores
+from pipeline.settings import Settings
+
+
+class CrossvalSettings(Settings, frozen=True):
+    """Section `crossval` of configs/pipeline.yaml."""
+
+    seeds: list[int]
+    transfer: bool
+    rules_as_teacher: bool
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One model to be fitted, and the gold rows that it then scores."""
+
+    setting: str
+    seed: int
+    fold: int
+    training: list[LabelledRow]
+    held_out: list[LabelledRow]
+
+
+def plan(
+    rows: Sequence[LabelledRow], folds: Sequence[FoldRow], settings: CrossvalSettings, model: type[TextClassifier]
+) -> list[Fit]:
+    """Every fit of a model: each fold with each seed; with the first seed also rules as teacher, and transfer.
+
+    Raises:
+        UserError: if no seed is given or a fold has nothing to learn from.
+    """
+    if not settings.seeds:
+        raise UserError("crossval.seeds: empty; give at least one number")
+    fold_of = {row.article: row.fold for row in folds}
+    seeds = settings.seeds if model.seeded else settings.seeds[:1]
+    fits = [fit for seed in seeds for fit in _fold_fits(rows, fold_of, GOLD, seed)]
+    if model.learns and settings.rules_as_teacher:
+        fits += _fold_fits([_taught_by_rules(row) for row in rows], fold_of, RULES, seeds[0])
+    if model.learns and settings.transfer:
+        fits += _transfer_fits(rows, fold_of, seeds[0])
+    for fit in fits:
+        if not fit.training and fit.setting == GOLD:
+            raise UserError(f"fold {fit.fold}: no labelled row to learn from; annotate another article")
+    return [fit for fit in fits if fit.training and fit.held_out]
+
+
+def _fold_fits(
+    rows: Sequence[LabelledRow], fold_of: Mapping[str, int | None], setting: str, seed: int
+) -> Iterator[Fit]:
+    for fold in sorted({fold for fold in fold_of.values() if fold is not None}):
+        yield Fit(
+            setting=setting,
+            seed=seed,
+            fold=fold,
+            training=[row for row in rows if fold_of[row.article] != fold and any(row.weights)],
+            held_out=[row for row in rows if fold_of[row.article] == fold and row.provenance == "gold"],
+        )
+
+
+def _taught_by_rules(row: LabelledRow) -> LabelledRow:
+    """A row as if nobody had annotated it. Held-out rows meet gold by id, whatever they carry."""
+    if row.provenance != "gold":
+        return row
+    return msgspec.structs.replace(row, targets=row.rule_targets, weights=row.rule_weights)
+
+
+def _transfer_fits(rows: Sequence[LabelledRow], fold_of: Mapping[str, int | None], seed: int) -> Iterator[Fit]:
+    """Trained on one language's articles, scored on the gold of every article that has no row among them."""
+    given = any(row.split for row in rows)
+    usable = [row for row in rows if any(row.weights) and (fold_of[row.article] is None or not given)]
+    for language in sorted({row.language for row in rows}):
+        training = [row for row in usable if row.language == language]
+        seen = {row.article for row in training}
+        held_out = [
+            row
+            for row in rows
+            if row.provenance == "gold"
+            and fold_of[row.article] is not None
+            and row.language != language
+            and row.article not in seen
+        ]
+        yield Fit(setting=TRANSFER + language, seed=seed, fold=0, training=training, held_out=held_out)
+
+
+def run(fits: Sequence[Fit], model: type[TextClassifier], setup: Setup) -> tuple[list[Scores], list[CurvePoint]]:
+    """Fits and scores, in the order of the plan."""
+    scores, curve = [], []
+    for fit in tqdm(fits, desc="cross-validation", unit="fit", disable=None):
+        classifier = model(replace(setup, seed=fit.seed))
+        where: dict[str, Any] = {"setting": fit.setting, "seed": fit.seed, "fold": fit.fold}
+        for epoch in classifier.fit(fit.training, fit.held_out):
+            held_out_loss = None if epoch.held_out_loss is None else round(epoch.held_out_loss, 6)
+            point: dict[str, Any] = {
+                "epoch": epoch.number,
+                "loss": round(epoch.loss, 6),
+                "held_out_loss": held_out_loss,
+            }
+            curve.append(CurvePoint(**where, **point))
+        predicted = classifier.predict([row.text for row in fit.held_out])
+        for row, values in zip(fit.held_out, predicted, strict=True):
+            scores.append(Scores(id=row.id, scores=tuple(round(float(value), 6) for value in values), **where))
+    return scores, curve
+
+
+def thresholds(
+    rows: Sequence[LabelledRow],
+    folds: Sequence[FoldRow],
+    scores: Sequence[Scores],
+    labels: Labels,
+    settings: DecisionSettings,
+) -> dict[str, float]:
+    """The thresholds to ship: chosen on all out-of-fold scores of the gold setting, or on its `dev` rows."""
+    by_id = {row.id: row for row in rows}
+    dev = {row.article for row in folds if row.role == "dev"}
+    used = [s for s in scores if s.setting == GOLD and (not dev or by_id[s.id].article in dev)]
+    targets, weights = matrix([by_id[s.id] for s in used])
+    chosen = choose_thresholds(np.array([s.scores for s in used]), targets > 0.5, weights > 0, settings)
+    return {name: round(float(value), 4) for name, value in zip(labels.names, chosen, strict=True)}

@@ -1,0 +1,160 @@
+"""The encoder at work: text -> token windows -> hidden states, with the frozen lower layers computed once a text.
+
+A Hugging Face encoder is cut in two: `Lower` (embeddings and the first layers, never trained) and an upper part that a
+classifier may train. Both are ordinary models of the same class; the upper one's embeddings pass hidden states through.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from pipeline.errors import UserError
+
+STRIDE = 64
+"""Tokens that neighbouring windows of an over-long text share, so that no sentence is only seen cut."""
+TOKENS_PER_BATCH = 2048
+"""Padded tokens in a batch that is only read: beyond some 1,000 a CPU gains nothing, a GPU a little."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Token ids of every window, special tokens included, and the index of the text it was cut from."""
+
+    ids: list[list[int]]
+    owner: list[int]
+
+
+class WindowTokenizer:
+    """Cuts prepared texts into windows of at most `max_tokens` tokens; nothing is dropped."""
+
+    def __init__(self, folder: Path, prefix: str, max_tokens: int) -> None:
+        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.pad: int = self.tokenizer.pad_token_id or 0
+        self.first, self.last = self._ids("", special=True)
+        self.prefix = self._ids(prefix.strip()) if prefix.strip() else []
+        self.room = max_tokens - len(self.prefix) - 2
+
+    def _ids(self, text: str, special: bool = False) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
+
+    def __call__(self, texts: Sequence[str]) -> Windows:
+        """The windows of all texts in order; a text without a single token still has one window."""
+        ids, owner = [], []
+        for index, text in enumerate(texts):
+            tokens = self._ids(text)
+            starts = range(0, max(1, len(tokens) - STRIDE), self.room - STRIDE) if len(tokens) > self.room else (0,)
+            for start in starts:
+                ids.append([self.first, *self.prefix, *tokens[start : start + self.room], self.last])
+                owner.append(index)
+        return Windows(ids=ids, owner=owner)
+
+
+class Passthrough(nn.Module):
+    """Stands where a model's embeddings stood: the hidden states that come in go on unchanged."""
+
+    def forward(self, inputs_embeds: Tensor, **_: Any) -> Tensor:
+        """Hidden states (windows, tokens, width) -> the same."""
+        return inputs_embeds
+
+
+def load_body(folder: Path) -> Any:
+    """The encoder in a Hugging Face folder, float32, from safetensors alone.
+
+    Raises:
+        UserError: if its architecture isn't embeddings followed by `encoder.layer` (BERT, RoBERTa, XLM-R, …).
+    """
+    logging.set_verbosity_error()  # "pooler unexpected" is no news: only hidden states are used
+    logging.disable_progress_bar()
+    body = AutoModel.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, add_pooling_layer=False
+    )
+    if not (hasattr(body, "embeddings") and hasattr(body, "encoder") and hasattr(body.encoder, "layer")):
+        raise UserError(f"{folder}: {type(body).__name__} has no embeddings and encoder.layer; use a BERT-like encoder")
+    return body.eval()
+
+
+def cut(body: Any, layers: int) -> tuple[Any, Any]:
+    """Lower part (embeddings and the first `layers` layers) and a copy of the rest, ready to be trained."""
+    layers = min(layers, len(body.encoder.layer))
+    lower, upper = copy.copy(body), copy.copy(body)
+    for part in (lower, upper):
+        part._modules = dict(body._modules)
+        part.encoder = copy.copy(body.encoder)
+        part.encoder._modules = dict(body.encoder._modules)
+    lower.encoder.layer = nn.ModuleList(body.encoder.layer[:layers])
+    upper.encoder.layer = nn.ModuleList(copy.deepcopy(list(body.encoder.layer[layers:])))
+    upper.embeddings = Passthrough()
+    return lower, upper
+
+
+class Lower:
+    """The frozen part. `states` gives each window's hidden states and remembers them if asked to."""
+
+    def __init__(self, body: Any, pad: int, device: torch.device) -> None:
+        self.body, self.pad, self.device = body.to(device).requires_grad_(False), pad, device
+        self._known: dict[tuple[int, ...], Tensor] = {}
+
+    def states(self, windows: Sequence[Sequence[int]], remember: bool = False) -> list[Tensor]:
+        """One float32 tensor (tokens, width) a window, in the order given.
+
+        A remembered window costs 4 bytes x tokens x width: 100 kB for a paragraph of 66 tokens at width 384.
+        """
+        keys = [tuple(window) for window in windows]
+        found = {key: self._known[key] for key in keys if key in self._known}
+        missing = sorted({key for key in keys if key not in found}, key=len)
+        with torch.no_grad():
+            for batch in token_batches([len(key) for key in missing], TOKENS_PER_BATCH, "encode"):
+                ids, mask = pad_ids([missing[index] for index in batch], self.pad)
+                output = self.body(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).last_hidden_state
+                for row, index in enumerate(batch):
+                    found[missing[index]] = output[row, : len(missing[index])].clone()
+        if remember:
+            self._known.update(found)
+        return [found[key] for key in keys]
+
+
+def token_batches(lengths: Sequence[int], budget: int, label: str = "") -> Iterator[list[int]]:
+    """Indices of sorted lengths in runs whose padded size stays within `budget` tokens (one window at least)."""
+    batch: list[int] = []
+    with tqdm(total=len(lengths), desc=label, unit="window", disable=None if len(lengths) > 256 else True) as bar:
+        for index, length in enumerate(lengths):
+            if batch and length * (len(batch) + 1) > budget:
+                yield batch
+                bar.update(len(batch))
+                batch = []
+            batch.append(index)
+        if batch:
+            yield batch
+            bar.update(len(batch))
+
+
+def pad_ids(windows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Ids and attention mask, int64, both (windows, longest window)."""
+    width = max(len(window) for window in windows)
+    ids = torch.tensor([[*window, *[pad] * (width - len(window))] for window in windows])
+    mask = torch.tensor([[1] * len(window) + [0] * (width - len(window)) for window in windows])
+    return ids, mask
+
+
+def pad_states(states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Hidden states (windows, longest window, width) and attention mask (windows, longest window)."""
+    mask = nn.utils.rnn.pad_sequence([torch.ones(len(state), dtype=torch.long) for state in states], batch_first=True)
+    return nn.utils.rnn.pad_sequence(list(states), batch_first=True), mask
+
+
+def pool(hidden: Tensor, mask: Tensor, how: str) -> Tensor:
+    """(windows, tokens, width) -> (windows, width): the mean over real tokens, or the first token (`cls`)."""
+    if how == "cls":
+        return hidden[:, 0]
+    weight = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weight).sum(1) / weight.sum(1)

@@ -1,0 +1,103 @@
+"""The folder that a trained model lives in: complete in itself, checked before it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from pipeline import text
+from pipeline.classifiers import TextClassifier, model_class
+from pipeline.errors import UserError
+from pipeline.manifest import check_manifest, write_manifest
+from pipeline.paragraphs import Furniture
+from pipeline.records import Labels, Record
+from pipeline.storage import read_json, replacing_folder, write_json, write_text
+
+PACKAGES = ("numpy", "scikit-learn", "torch", "transformers")
+
+
+class ModelFacts(Record, frozen=True):
+    """What the manifest says of a model. `label_rates` are the shares of training rows with each theme."""
+
+    model: str
+    labels: Labels
+    thresholds: dict[str, float]
+    abstain_band: float
+    text_version: int
+    threads: int
+    training_rows: int
+    training_digest: str
+    label_rates: dict[str, float]
+    versions: dict[str, str]
+
+
+def save(folder: Path, model: TextClassifier, facts: ModelFacts, furniture: Furniture) -> None:
+    """Writes model, furniture list, card and, last, the manifest: whole or not at all."""
+    with replacing_folder(folder) as temporary:
+        model.save(temporary)
+        write_json(temporary / "furniture.json", furniture)
+        write_text(temporary / "README.md", card(facts))
+        write_manifest(temporary, "model", msgspec.to_builtins(facts))
+
+
+def load(folder: Path) -> tuple[TextClassifier, ModelFacts, Furniture, str]:
+    """Model, facts, furniture list and a name such as `tfidf-1a2b3c4d`, which changes with any byte of the folder.
+
+    Raises:
+        UserError: if the folder is missing, damaged, or made by another version of the text preparation.
+    """
+    manifest = check_manifest(folder, "model")
+    facts = msgspec.convert(manifest.facts, ModelFacts)
+    if facts.text_version != text.VERSION:
+        raise UserError(
+            f"{folder}: made for text preparation {facts.text_version}, this is {text.VERSION}; train the model again"
+        )
+    model = model_class(facts.model).load(folder, facts.labels, facts.threads)
+    furniture = read_json(folder / "furniture.json", Furniture)
+    return model, facts, furniture, f"{facts.model}-{manifest.digest[:8]}"
+
+
+def versions() -> dict[str, str]:
+    """The packages whose change may change an answer."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def label_rates(
+    targets: Sequence[Sequence[float]], weights: Sequence[Sequence[float]], labels: Labels
+) -> dict[str, float]:
+    """The weighted share of training rows with each theme."""
+    rates = {}
+    for column, name in enumerate(labels.names):
+        total = sum(weight[column] for weight in weights)
+        positive = sum(target[column] * weight[column] for target, weight in zip(targets, weights, strict=True))
+        rates[name] = round(positive / total, 4) if total else 0.0
+    return rates
+
+
+def card(facts: ModelFacts) -> str:
+    """The folder's README."""
+    rates = "\n".join(
+        f"| {name} | {facts.thresholds.get(name, 0.0):.3f} | {rate:.1%} |" for name, rate in facts.label_rates.items()
+    )
+    return f"""# {facts.model}: themes of news paragraphs
+
+Takes a prepared paragraph and gives a probability per theme. {facts.labels.task}, trained on {facts.training_rows} rows
+(digest {facts.training_digest[:16]}).
+
+| theme | threshold | share of training rows |
+| --- | ---: | ---: |
+{rates}
+
+A theme is given at or over its threshold; one within {facts.abstain_band} below it is reported as undecided.
+
+```python
+from pipeline import Classifier
+
+Classifier.load("models/{facts.model}")("…")
+```
+
+How good it is, and when not to use it: docs/model-card.md of the project and reports/{facts.model}/.
+"""

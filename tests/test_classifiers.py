@@ -1,0 +1,170 @@
+"""What both models promise: weights and unknowns count as they say, and what is saved answers as what was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from pipeline.classifiers import MODELS, Setup, TextClassifier, model_class
+from pipeline.errors import UserError
+from pipeline.records import LabelledRow, Labels
+from tests.conftest import ROOT
+
+TRANSFORMER = (
+    "epochs: 3\nbatch_size: 8\nfrozen_layers: 2\nlearning_rate: 0.001\nhead_learning_rate: 0.01\nprobe_penalty: 0.001\n"
+    "weight_decay: 0.01\nwarmup: 0.1\ndropout: 0.1\nprecision: float32\n"
+)
+UNSEEN = ["Ауыл мектебіне жаңа директор келді.", "В городе открыли бассейн 🏊.", "", "ß", "ә" * 700]
+
+
+@pytest.fixture(scope="module")
+def setup(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory, labels: Labels) -> dict[str, Setup]:
+    """What each model is made from, the transformer on the tiny encoder."""
+    config = tmp_path_factory.mktemp("config") / "transformer.yaml"
+    config.write_text(TRANSFORMER)
+    configs = dict.fromkeys(MODELS, ROOT / "configs/themes.yaml")
+    configs |= {"rules": ROOT / "configs/rules.yaml", "tfidf": ROOT / "configs/tfidf.yaml", "transformer": config}
+    return {name: Setup(labels, path, tiny_encoder, threads=1, seed=0) for name, path in configs.items()}
+
+
+def fitted(name: str, setup: Setup, rows: Sequence[LabelledRow]) -> TextClassifier:
+    model = model_class(name)(setup)
+    model.fit(rows)
+    return model
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_gives_a_probability_a_theme(name: str, setup: dict[str, Setup], rows: list[LabelledRow]) -> None:
+    model = fitted(name, setup[name], rows[:40])
+    scores = model.predict([row.text for row in rows[40:]] + UNSEEN)
+    assert scores.shape == (len(rows) - 40 + len(UNSEEN), 4)
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+@pytest.mark.parametrize("name", ["tfidf", "transformer"])
+def test_what_is_loaded_answers_as_what_was_trained(
+    name: str, setup: dict[str, Setup], rows: list[LabelledRow], tmp_path: Path, labels: Labels
+) -> None:
+    model = fitted(name, setup[name], rows)
+    texts = [row.text for row in rows] + UNSEEN
+    before = model.predict(texts)
+    model.save(tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".pkl", ".bin", ".joblib", ".pt")]
+    loaded = model_class(name).load(tmp_path, labels, threads=1)
+    assert loaded.predict(texts) == pytest.approx(before, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["tfidf", "transformer"])
+def test_the_same_rows_and_seed_give_the_same_bytes(
+    name: str, setup: dict[str, Setup], rows: list[LabelledRow], tmp_path: Path
+) -> None:
+    files = []
+    for run in ("first", "second"):
+        (tmp_path / run).mkdir()
+        fitted(name, setup[name], rows[:30]).save(tmp_path / run)
+        files.append({p.name: p.read_bytes() for p in sorted((tmp_path / run).rglob("*")) if p.is_file()})
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("name", ["tfidf", "transformer"])
+def test_an_answer_does_not_hang_on_its_neighbours(name: str, setup: dict[str, Setup], rows: list[LabelledRow]) -> None:
+    model = fitted(name, setup[name], rows[:30])
+    texts = [row.text for row in rows[30:50]]
+    alone = np.concatenate([model.predict([text]) for text in texts])
+    assert model.predict(texts) == pytest.approx(alone, abs=1e-5)
+    assert model.predict(texts[::-1])[::-1] == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tfidf", "transformer"])
+def test_an_unknown_theme_teaches_nothing(name: str, setup: dict[str, Setup], rows: list[LabelledRow]) -> None:
+    """Whatever stands in the target of a theme that weighs nothing, the model is the same."""
+    masked = [
+        msgspec.structs.replace(row, weights=(1.0, 1.0, 0.0, 1.0) if n % 2 else row.weights)
+        for n, row in enumerate(rows)
+    ]
+    flipped = [
+        msgspec.structs.replace(row, targets=(*row.targets[:2], 1 - row.targets[2], row.targets[3])) if n % 2 else row
+        for n, row in enumerate(masked)
+    ]
+    texts = [row.text for row in rows]
+    one, other = (fitted(name, setup[name], several).predict(texts) for several in (masked, flipped))
+    assert one == pytest.approx(other, abs=1e-6)
+    whole = fitted(name, setup[name], rows).predict(texts)
+    assert not np.allclose(whole[:, 2], one[:, 2], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["tfidf", "transformer"])
+def test_weights_and_soft_targets_count(name: str, setup: dict[str, Setup]) -> None:
+    """Two contradicting readings of one text: the heavier one wins, and a soft target lands between."""
+
+    def prediction(*readings: tuple[float, float]) -> float:
+        fact = {"id": "x", "article": "a", "language": "kk", "kind": "body", "provenance": "gold"}
+        rows = [
+            LabelledRow(**fact, text=text, targets=(t,) * 4, weights=(w,) * 4, rule_targets=(), rule_weights=())  # type: ignore[arg-type]
+            for t, w in readings
+            for text in ["Мектеп ашылды.", "Қар жауды.", "Снег идет.", "Школа открыта."]
+        ]
+        return float(fitted(name, setup[name], rows).predict(["Мектеп ашылды."])[0, 0])
+
+    assert prediction((1.0, 1.0), (0.0, 0.1)) > 0.6
+    assert prediction((1.0, 0.1), (0.0, 1.0)) < 0.4
+    assert 0.6 < prediction((0.8, 1.0)) < 0.95
+
+
+def test_majority_says_the_prior(setup: dict[str, Setup], rows: list[LabelledRow]) -> None:
+    shares = np.mean([row.targets for row in rows], axis=0)
+    assert fitted("majority", setup["majority"], rows).predict(["Кез келген мәтін"])[0] == pytest.approx(shares)
+
+
+def test_rules_say_what_they_vote(setup: dict[str, Setup]) -> None:
+    scores = model_class("rules")(setup["rules"]).predict(["Ауылдағы мектептерге мұғалімдер жетіспейді."])
+    assert scores[0, 0] > 0.9
+    assert (scores[0, 1:] < 0.5).all()
+
+
+def test_text_beyond_the_window_is_read(setup: dict[str, Setup], rows: list[LabelledRow]) -> None:
+    """Windows of 160 tokens: what stands after 1,000 characters can only raise the probabilities, and is not cut."""
+    model = fitted("transformer", setup["transformer"], rows)
+    filler = "Қар жауды. " * 100
+    texts = [row.text[:150] for row in rows[:20]]
+    head = model.predict([filler] * len(texts))
+    whole = model.predict([filler + text for text in texts])
+    assert (np.abs(whole - head) > 1e-6).any()
+
+
+def test_references_are_not_shipped(setup: dict[str, Setup], tmp_path: Path, labels: Labels) -> None:
+    for name in ("majority", "rules", "zeroshot"):
+        with pytest.raises(UserError, match="is a reference"):
+            model_class(name)(setup[name]).save(tmp_path)
+        with pytest.raises(UserError, match="is a reference"):
+            model_class(name).load(tmp_path, labels, 1)
+
+
+def test_an_unknown_model_is_named() -> None:
+    with pytest.raises(UserError, match="'svm' is not one of majority"):
+        model_class("svm")
+
+
+def test_no_encoder_no_transformer(setup: dict[str, Setup], labels: Labels) -> None:
+    with pytest.raises(UserError, match="give --encoder"):
+        model_class("transformer")(Setup(labels, setup["transformer"].config, None, 1, 0))
+
+
+@pytest.mark.parametrize("name", ["tfidf", "transformer"])
+def test_a_single_label_task_shares_out_one(name: str, setup: dict[str, Setup], rows: list[LabelledRow]) -> None:
+    single = Labels(task="single-label", names=("kk", "ru", "en"))
+    facts = {"weights": (1.0, 1.0, 1.0), "rule_targets": (), "rule_weights": ()}
+    told = [
+        msgspec.structs.replace(row, targets=(float(row.language == "kk"), float(row.language == "ru"), 0.0), **facts)
+        for row in rows
+    ]
+    base = setup[name]
+    model = fitted(name, Setup(single, base.config, base.encoder, 1, 0), told)
+    scores = model.predict([row.text for row in rows])
+    assert scores.sum(axis=1) == pytest.approx(np.ones(len(rows)))
+    right = [("kk", "ru", "en")[best] == row.language for best, row in zip(scores.argmax(1), rows, strict=True)]
+    assert np.mean(right) > 0.9

@@ -1,0 +1,74 @@
+"""What the repository promises about itself: documents that hold, no theme in code, no pickle on any path."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from pipeline.cli import cli
+from tests.conftest import ROOT, THEMES
+
+CODE = sorted((ROOT / "pipeline").rglob("*.py"))
+
+
+def test_no_theme_stands_in_code() -> None:
+    for path in CODE:
+        text = re.sub(r'""".*?"""', "", path.read_text(), flags=re.DOTALL)
+        for theme in THEMES:
+            assert theme not in text.lower(), path
+
+
+def test_no_pickle_on_any_path() -> None:
+    for path in CODE:
+        found = re.findall(
+            r"\b(?:import pickle|joblib|cloudpickle|torch\.load|torch\.save|np\.load)\b", path.read_text()
+        )
+        assert not found, path
+
+
+def test_every_command_has_a_place_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for command in cli.commands:
+        assert f"`{command}`" in readme or f"taqyryp {command}" in readme, command
+
+
+def test_every_key_of_the_configuration_is_explained() -> None:
+    """Each key of the configs people turn stands with a comment on its line, or under one that explains its block."""
+    for name in ("pipeline", "tfidf", "transformer", "themes"):
+        commented = False
+        for line in (ROOT / f"configs/{name}.yaml").read_text().splitlines():
+            if not line.strip():
+                commented = False
+            elif line.lstrip().startswith("#"):
+                commented = True
+            else:
+                assert commented or "#" in line or line.startswith("  "), f"{name}.yaml: {line}"
+                commented = True
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for path in [ROOT / "README.md", ROOT / "seeds/README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_every_stage_of_the_graph_is_a_command() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for stage in stages.values():
+        command = stage.get("cmd") or stage["do"]["cmd"]
+        assert command.split()[3] in cli.commands
+
+
+@pytest.mark.parametrize("module", ["torch", "transformers", "sklearn", "mlflow", "datasets"])
+def test_help_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, pipeline.cli, pipeline; assert {module!r} not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_tfidf_loads_no_torch() -> None:
+    code = "import sys, pipeline.classify, pipeline.classifiers.tfidf; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,125 @@
+"""The pattern language, the votes, and the rules that ship on real sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.records import LabelledRow, Labels
+from pipeline.rules import Rule, Rules, RuleSettings, combine
+from pipeline.settings import load
+from tests.conftest import ROOT, THEMES
+
+
+def rule(name: str = "r", **values: Any) -> Rule:
+    return Rule(**{"name": name, "theme": "x", "votes": "for", "confidence": 0.9, **values})
+
+
+def fires(text: str, **values: Any) -> bool:
+    return bool(Rules(RuleSettings(rules=[rule(**values)]), ["x"]).hits(text))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        ("мектеп*", "Мектептерде сабақ басталды.", True),
+        ("мектеп*", "Мектебінде", False),
+        ("мектеп", "мектептер", False),
+        ("*қызмет", "Мемқызмет беделі", True),
+        ("кадров* резерв*", "в Президентский кадровый, резерв", True),
+        ("кадров* резерв*", "Кадров нет. Резерв есть.", False),
+        ("конкурс* ~2 должност*", "конкурса на вакантные должности", True),
+        ("конкурс* ~1 должност*", "конкурса на очень вакантные должности", False),
+        ("(школ*|лице*) закрыт*", "Лицей закрыт", True),
+        ("учет", "учёт ведется", True),
+        ("ИИН", "по иин", True),
+    ],
+)
+def test_patterns(pattern: str, text: str, expected: bool) -> None:
+    assert fires(text, any={"ru": [pattern]}) is expected
+
+
+def test_conditions_around_a_pattern() -> None:
+    conditions: dict[str, Any] = {
+        "any": {"ru": ["тест*"]},
+        "also": {"ru": ["госслужб*"]},
+        "unless": {"ru": ["врач*"]},
+        "ignore": {"ru": ["тест на беременность"]},
+    }
+    assert fires("Тест для госслужбы", **conditions)
+    assert not fires("Тест для всех", **conditions)
+    assert not fires("Тест врачей госслужбы", **conditions)
+    assert not fires("Тест на беременность госслужбы", **conditions)
+
+
+def test_a_rule_without_patterns_fires_unless_it_must_not() -> None:
+    assert fires("Ауа райы", votes="against", unless={"kk": ["мектеп*"]})
+    assert not fires("Мектептер", votes="against", unless={"kk": ["мектеп*"]})
+
+
+def test_votes_become_a_probability() -> None:
+    for_, against = rule("a"), rule("b", votes="against")
+    assert combine([]) == {}
+    assert combine([for_])["x"].probability == pytest.approx(0.9)
+    assert combine([for_])["x"].weight == pytest.approx(0.8)
+    assert combine([for_, against])["x"].weight == pytest.approx(0.0)
+    assert combine([for_, rule("c")])["x"].probability == pytest.approx(81 / 82)
+
+
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({"theme": "y"}, "theme 'y' is not one of x"),
+        ({"any": {"ru": ["~2 слово"]}}, "a gap is written"),
+        ({"any": {"ru": ["сло*во"]}}, "'сло*во' is not a word"),
+        ({"any": {"ru": [" "]}}, "an empty pattern"),
+    ],
+)
+def test_a_broken_rule_is_named(values: dict[str, Any], part: str) -> None:
+    with pytest.raises(UserError) as error:
+        Rules(RuleSettings(rules=[rule("school-bribes", **values)]), ["x"]).hits("текст")
+    assert "school-bribes" in str(error.value)
+    assert part in str(error.value)
+
+
+def test_a_name_stands_once() -> None:
+    with pytest.raises(UserError, match="stands twice"):
+        Rules(RuleSettings(rules=[rule(), rule()]), ["x"])
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Rules:
+    return Rules(load(ROOT / "configs/rules.yaml", RuleSettings), THEMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "themes"),
+    [
+        ("Ауылдық мектептерге жаңа мұғалімдер келді.", {"education"}),
+        ("В колледжах области не хватает преподавателей.", {"education"}),
+        ("Сыбайлас жемқорлық тәуекелдеріне талдау жүргізіліп, ұсынымдар берілді.", {"prevention"}),
+        ("По итогам анализа коррупционных рисков выработаны рекомендации.", {"prevention"}),
+        ("Мемлекеттік қызметке кіру үшін үміткерлер тест тапсырады.", {"meritocracy"}),
+        ("Вакантные должности на госслужбе теперь занимают по открытому конкурсу.", {"meritocracy"}),
+        ("Азаматтар анықтаманы eGov порталы арқылы электронды түрде алады.", {"digitalisation"}),
+        ("Жители подают заявления на государственные услуги онлайн через портал.", {"digitalisation"}),
+        ("Футбол командасы кеше екі доп соқты.", set()),
+        ("Завтра в столице ожидается снег и сильный ветер.", set()),
+    ],
+)
+def test_shipped_rules_on_sentences(text: str, themes: set[str], shipped: Rules) -> None:
+    assert {theme for theme, vote in shipped.votes(text).items() if vote.probability > 0.5} == themes
+
+
+def test_shipped_rules_are_right_on_gold(shipped: Rules, rows: list[LabelledRow], labels: Labels) -> None:
+    """Where the rules speak for a theme on the seeds, gold agrees at least nine times in ten."""
+    votes = [
+        row.targets[labels.names.index(theme)]
+        for row in rows
+        for theme, vote in shipped.votes(row.text).items()
+        if vote.probability > 0.5
+    ]
+    assert len(votes) >= 60
+    assert sum(votes) / len(votes) >= 0.9

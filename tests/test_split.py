@@ -1,0 +1,83 @@
+"""Whole articles are held out; a given split is respected."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import UserError
+from pipeline.records import LabelledRow
+from pipeline.split import SplitSettings, assign
+
+SETTINGS = SplitSettings(folds=3, leave_one_out_up_to=4, seed=0)
+
+
+def row(article: str, number: int = 0, provenance: str = "gold", split: str | None = None) -> LabelledRow:
+    facts: dict[str, Any] = {"targets": (1.0,), "weights": (1.0,), "rule_targets": (0.0,), "rule_weights": (0.0,)}
+    facts |= {"language": "kk", "kind": "body", "text": "т", "provenance": provenance, "split": split}
+    return LabelledRow(id=f"{article}-{number}", article=article, **facts)
+
+
+def test_few_articles_are_held_out_one_by_one() -> None:
+    folds = assign([row("b"), row("a"), row("c", provenance="rule"), row("d"), row("a", 1)], SETTINGS)
+    assert [(f.article, f.fold, f.role) for f in folds] == [
+        ("a", 0, "test"),
+        ("b", 1, "test"),
+        ("c", None, "train"),
+        ("d", 2, "test"),
+    ]
+
+
+@given(st.lists(st.integers(0, 30), min_size=20, max_size=60))
+def test_each_gold_article_is_held_out_once(articles: list[int]) -> None:
+    rows = [row(f"{article:02}", number) for number, article in enumerate(articles)]
+    distinct = {r.article for r in rows}
+    if len(distinct) < 2:
+        return
+    folds = assign(rows, SETTINGS)
+    assert {f.article for f in folds} == distinct
+    assert all(f.fold is not None for f in folds)
+    assert len({f.fold for f in folds}) == (len(distinct) if len(distinct) <= 4 else 3)
+
+
+def test_groups_are_of_like_size() -> None:
+    rows = [row(f"{article:02}", number) for article in range(12) for number in range(5)]
+    sizes: dict[int | None, int] = defaultdict(int)
+    for fold in assign(rows, SETTINGS):
+        sizes[fold.fold] += 5
+    assert sorted(sizes.values()) == [20, 20, 20]
+
+
+def test_a_given_split_is_respected() -> None:
+    rows = [row("a", split="train"), row("b", split="dev"), row("c", split="test"), row("d", provenance="rule")]
+    assert [(f.article, f.fold, f.role) for f in assign(rows, SETTINGS)] == [
+        ("a", None, "train"),
+        ("b", 0, "dev"),
+        ("c", 0, "test"),
+        ("d", None, "train"),
+    ]
+
+
+def test_without_dev_some_training_articles_choose_the_thresholds() -> None:
+    rows = [row(f"{n:02}", split="train") for n in range(10)] + [row("test", split="test")]
+    folds = assign(rows, SETTINGS)
+    assert sum(f.role == "dev" for f in folds) == 2
+    assert assign(rows, SETTINGS) == folds
+
+
+@pytest.mark.parametrize(
+    ("rows", "part"),
+    [
+        ([row("a"), row("b", provenance="rule")], "1 annotated article"),
+        ([row("a", 0, split="train"), row("a", 1, split="test"), row("b", split="test")], "same split"),
+        ([row("a", split="train"), row("b", split="dev")], "no test rows"),
+        ([row("a", split="test"), row("b", split="dev")], "no training rows"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(rows: list[LabelledRow], part: str) -> None:
+    with pytest.raises(UserError, match=part):
+        assign(rows, SETTINGS)
