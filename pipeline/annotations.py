@@ -9,10 +9,11 @@ from pathlib import Path
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from pipeline.errors import UserError
-from pipeline.records import SINGLE_LABEL, Annotation, Labels, Paragraph
+from pipeline.records import Annotation, Labels, Paragraph
 from pipeline.rules import Rules
 from pipeline.storage import digest, read_numbered_jsonl
 from pipeline.text import prepare
+from pipeline.themes import check_themes
 
 Key = tuple[str, str]
 
@@ -66,17 +67,9 @@ def _bind(
 def _checked_themes(row: Annotation, labels: Labels, place: str) -> tuple[str, ...]:
     if row.themes is None:
         raise UserError(f"{place}: themes is null; fill in a list of {', '.join(row.asked)}, or [] for none")
-    readings = [theme for reading in row.readings.values() for theme in reading]
-    for theme in (*row.asked, *row.themes, *readings):
-        if theme not in labels.names:
-            raise UserError(
-                f"{place}: theme {theme!r} is not one of {', '.join(labels.names)}; fix the row or the list of themes"
-            )
-    for theme in row.themes:
-        if theme not in row.asked:
-            raise UserError(f"{place}: theme {theme!r} is given but not asked; add it to `asked` or take it out")
-    if labels.task == SINGLE_LABEL and len(row.themes) != 1:
-        raise UserError(f"{place}: {len(row.themes)} themes, but the task is {SINGLE_LABEL}; give exactly one")
+    check_themes(row.themes, row.asked, labels, place)
+    for reader, reading in row.readings.items():
+        check_themes(reading, row.asked, labels, f"{place}: readings.{reader}")
     return row.themes
 
 

@@ -80,10 +80,24 @@ def _parsed(thresholds: tuple[str, ...]) -> dict[str, float]:
 
 @cli.command()
 @click.argument("article", type=FILE)
-@click.option("--annotations", type=FILE, default=Path("seeds/annotations.jsonl"), show_default=True)
-@click.option("--themes", type=FILE, default=Path("configs/themes.yaml"), show_default=True)
-@click.option("--rules", type=FILE, default=Path("configs/rules.yaml"), show_default=True)
-@click.option("--furniture", type=FILE, default=Path("configs/furniture.yaml"), show_default=True)
+@click.option(
+    "--annotations",
+    type=FILE,
+    default=Path("seeds/annotations.jsonl"),
+    show_default=True,
+    help="What is annotated already.",
+)
+@click.option("--themes", type=FILE, default=Path("configs/themes.yaml"), show_default=True, help="The themes (YAML).")
+@click.option(
+    "--rules", type=FILE, default=Path("configs/rules.yaml"), show_default=True, help="Rules that suggest (YAML)."
+)
+@click.option(
+    "--furniture",
+    type=FILE,
+    default=Path("configs/furniture.yaml"),
+    show_default=True,
+    help="What page furniture looks like (YAML).",
+)
 def annotate(article: Path, annotations: Path, themes: Path, rules: Path, furniture: Path) -> None:
     r"""Print a row to fill in for each paragraph of ARTICLE with themes that nobody was asked about yet.
 

@@ -115,7 +115,8 @@ class Line:
         """Whether it could be a headline in a list of them."""
         first = self.text.lstrip('«“"')[:1]
         listed = self.text.count(",") > 2 or self.ends in ",:"
-        return self.kind == "body" and not self.body and self.words >= 3 and first.isupper() and not listed
+        short = self.kind == "body" and not self.body and self.words >= 3
+        return short and first.isupper() and not listed and not self.sentences
 
     @property
     def stems(self) -> set[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,12 +11,13 @@ from typing import Any
 import msgspec
 
 from pipeline.errors import UserError
-from pipeline.readers import decode
-from pipeline.records import SINGLE_LABEL, Exemplar, LabelledRow, Labels, Paragraph, Record, Split
+from pipeline.records import Exemplar, LabelledRow, Labels, Paragraph
 from pipeline.rules import SIGN, Rules, Vote
 from pipeline.settings import Probability, Settings
-from pipeline.storage import read_bytes, read_numbered_jsonl
+from pipeline.storage import read_numbered_jsonl
+from pipeline.tables import TableRow
 from pipeline.text import prepare
+from pipeline.themes import check_themes
 
 
 class LabelSettings(Settings, frozen=True):
@@ -33,17 +32,6 @@ EXEMPLARS = "exemplars"
 """The article that exemplars are taken to stand in: it has no gold row, so it is never held out."""
 RUN = 6
 """Words in a row that two texts may not share: shorter runs are idioms and names of institutions."""
-
-
-class TableRow(Record, frozen=True):
-    """A row of a labelled table from anywhere. `themes` None means not annotated: the rules speak."""
-
-    id: str
-    article: str
-    language: str
-    text: str
-    themes: tuple[str, ...] | None = None
-    split: Split | None = None
 
 
 def label_paragraphs(
@@ -94,14 +82,7 @@ def read_exemplars(path: Path, labels: Labels, others: Sequence[LabelledRow]) ->
     exemplars = []
     for number, exemplar in read_numbered_jsonl(path, Exemplar):
         place = f"{path}:{number}"
-        for theme in (*exemplar.asked, *exemplar.themes):
-            if theme not in labels.names:
-                raise UserError(f"{place}: theme {theme!r} is not one of {', '.join(labels.names)}; fix row or themes")
-        for theme in exemplar.themes:
-            if theme not in exemplar.asked:
-                raise UserError(f"{place}: theme {theme!r} is given but not asked; add it to `asked` or take it out")
-        if labels.task == SINGLE_LABEL and len(exemplar.themes) != 1:
-            raise UserError(f"{place}: {len(exemplar.themes)} themes, but the task is {SINGLE_LABEL}; give exactly one")
+        check_themes(exemplar.themes, exemplar.asked, labels, place)
         runs = _runs(exemplar.text)
         for run in sorted(runs & seen.keys()):
             raise UserError(f"{place}: shares {' '.join(run)!r} with {seen[run]}; write it in other words")
@@ -148,50 +129,6 @@ def _row(
         rule_weights=rule_weights,
         provenance="gold" if gold else "rule",
     )
-
-
-def read_table(path: Path, labels: Labels) -> list[TableRow]:
-    """A labelled table in JSONL, or CSV/TSV with `themes` as `a;b` (an empty cell is "no theme").
-
-    Raises:
-        UserError: naming file and line, if a row does not fit, an id stands twice, or a theme is not a label.
-    """
-    numbered = _read_delimited(path) if path.suffix in (".csv", ".tsv") else read_numbered_jsonl(path, TableRow)
-    seen: set[str] = set()
-    for number, row in numbered:
-        place = f"{path}:{number}"
-        if row.id in seen:
-            raise UserError(f"{place}: id {row.id!r} stands twice; make the ids unique")
-        seen.add(row.id)
-        for theme in row.themes or ():
-            if theme not in labels.names:
-                raise UserError(f"{place}: theme {theme!r} is not one of {', '.join(labels.names)}; fix row or themes")
-        if labels.task == SINGLE_LABEL and row.themes is not None and len(row.themes) != 1:
-            raise UserError(f"{place}: {len(row.themes)} themes, but the task is {SINGLE_LABEL}; give exactly one")
-    return [row for _, row in numbered]
-
-
-def _read_delimited(path: Path) -> list[tuple[int, TableRow]]:
-    text = decode(read_bytes(path), str(path))
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",", strict=True
-    )
-    columns = ("id", "article", "language", "text", "themes")
-    missing = [name for name in columns if name not in (reader.fieldnames or ())]
-    if missing:
-        raise UserError(f"{path}:1: no column {', '.join(missing)}; there are {', '.join(reader.fieldnames or ())}")
-    rows = []
-    try:
-        for row in reader:
-            themes = tuple(theme.strip() for theme in (row["themes"] or "").split(";") if theme.strip())
-            split: Any = row.get("split") or None
-            if split not in (None, "train", "dev", "test"):
-                raise UserError(f"{path}:{reader.line_num}: split {split!r} is not train, dev or test; mend it")
-            facts = {name: row[name] or "" for name in columns if name != "themes"}
-            rows.append((reader.line_num, TableRow(**facts, themes=themes, split=split)))
-    except csv.Error as error:
-        raise UserError(f"{path}:{reader.line_num}: {error}; mend the quoting") from error
-    return rows
 
 
 def report(rows: Sequence[LabelledRow], labels: Labels, rules: Rules, agreement: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ wrong; on the rest it asks for the fallback.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -26,13 +28,23 @@ _LEAD = 5.0
 def detect(text: str, fallback: str = UNDETERMINED) -> str:
     """The BCP-47 code of a paragraph's language, one of `KNOWN`.
 
-    Where there is no letter to judge by, or two languages come out nearly alike, it is `fallback`: for a paragraph,
-    pass the language that most of its article is in.
+    Where there is no letter to judge by, or two languages come out nearly alike, it is `fallback`.
     """
     if not any(map(str.isalpha, text)):
         return fallback
     (best, score), (_, runner_up), *_ = _identifier().rank(text[:_READ])
     return best if score - runner_up >= _LEAD else fallback
+
+
+def languages(texts: Sequence[str]) -> list[str]:
+    """The language of each paragraph of one article; an undecided one takes that of most of the article's text."""
+    found = [detect(text) for text in texts]
+    amounts: Counter[str] = Counter()
+    for text, language in zip(texts, found, strict=True):
+        if language != UNDETERMINED:
+            amounts[language] += len(text)
+    majority = max(amounts, key=lambda language: amounts[language], default=UNDETERMINED)
+    return [majority if language == UNDETERMINED else language for language in found]
 
 
 @cache

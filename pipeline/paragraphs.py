@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import groupby, pairwise, takewhile
 
 from pipeline.furniture import Furniture, Line, rules
-from pipeline.language import UNDETERMINED, detect
+from pipeline.language import languages
 from pipeline.records import Article, Paragraph, Record, Rejected
 from pipeline.text import lines, prepare
 
@@ -62,32 +62,12 @@ def split(article: Article, furniture: Furniture) -> tuple[list[Paragraph], list
     kept = [line for line in page if not line.reason]
     paragraphs = [
         Paragraph(
-            id=f"{article.id}-{position:03d}",
-            article=article.id,
-            position=position,
-            kind=line.kind,
-            language=language,
-            text=line.text,
+            id=f"{article.id}-{at:03d}", article=article.id, position=at, kind=line.kind, language=code, text=line.text
         )
-        for position, (line, language) in enumerate(zip(kept, _languages(kept), strict=True), 1)
+        for at, (line, code) in enumerate(zip(kept, languages([line.text for line in kept]), strict=True), 1)
     ]
-    rejected = [
-        Rejected(article=article.id, line=line.number, reason=line.reason, text=line.text)
-        for line in page
-        if line.reason
-    ]
-    return paragraphs, rejected
-
-
-def _languages(kept: list[Line]) -> list[str]:
-    """Each line's language; an undecided one takes the language that most of the article's text is in."""
-    found = [detect(line.text) for line in kept]
-    amounts: Counter[str] = Counter()
-    for line, language in zip(kept, found, strict=True):
-        if language != UNDETERMINED:
-            amounts[language] += len(line.text)
-    majority = max(amounts, key=lambda language: amounts[language], default=UNDETERMINED)
-    return [majority if language == UNDETERMINED else language for language in found]
+    thrown = [line for line in page if line.reason]
+    return paragraphs, [Rejected(article=article.id, line=x.number, reason=x.reason, text=x.text) for x in thrown]
 
 
 def _reject_repeats(page: list[Line]) -> None:
@@ -116,10 +96,8 @@ def _place(page: list[Line]) -> None:
     # An unfinished line of two sentences may be a headline: «Это труд». Интервью с пасечником
     ended = (index for index in bodies if page[index].ends in ".!?…:;" or page[index].words >= 25)
     first, last = next(ended, bodies[0]), bodies[-1]
-    lead = {stem for index in [index for index in bodies if index >= first][:3] for stem in page[index].stems}
-    _place_top(page[:first], lead, {stem for index in bodies for stem in page[index].stems})
-    title = {stem for line in page[:first] if line.kind == "title" for stem in line.stems}
-    _place_middle(page[first : last + 1], title)
+    _place_top(page[:first], [page[index] for index in bodies if index >= first])
+    _place_middle(page[first : last + 1], _stems([line for line in page[:first] if line.kind == "title"]))
     _drop_headlines(page[first : last + 1], 5, page)
     _place_tail(page[last + 1 :], listing=page[last].ends == ":" or page[last].kind == "item")
     _drop_headlines(page[last + 1 :], 3, page)
@@ -128,10 +106,10 @@ def _place(page: list[Line]) -> None:
 # ---- before the first paragraph --------------------------------------------------------------------------------------
 
 
-def _place_top(top: list[Line], lead: set[str], topic: set[str]) -> None:
-    """Before the first paragraph the title stays, and one line more that may be it or its subtitle.
+def _place_top(top: list[Line], bodies: list[Line]) -> None:
+    """Before the first paragraph the title stays, and one or two lines more that may be it or its subtitle.
 
-    The list under a heading ends with the next furniture.
+    The list under a heading ends with the next furniture; a line in it is the title only if it speaks of the topic.
     """
     free: list[Line] = []
     listed: list[Line] = []
@@ -139,36 +117,49 @@ def _place_top(top: list[Line], lead: set[str], topic: set[str]) -> None:
     for line in top:
         if line.reason:
             section = line.reason if line.heading else ""
-        else:
-            if line.kind == "body" and line.words >= 3:
-                (listed if section else free).append(line)
-            if not line.body:
-                line.reason = section or "menu"
-    for position, line in enumerate(_titles(free, top, lead) or _listed_title(listed, topic)):
+            continue
+        if line.kind == "body" and line.words >= 3:
+            (listed if section else free).append(line)
+        if not line.body:
+            line.reason = section or "menu"
+    keys = Counter(re.split(r" [»>›→/|] ", line.key)[-1] for line in top)
+    repeated = {line.key for line in free if keys[line.key] > 1}
+    lead = _stems(bodies[:3])
+    titles = _best(free, lead, repeated) or [
+        *_listed(listed, lead if free else _stems(bodies), 1 + bool(free)),
+        *_last(free, lead),
+    ]
+    for position, line in enumerate(titles):
         line.reason, line.kind = "", "body" if position else "title"
 
 
-def _titles(pool: list[Line], top: list[Line], lead: set[str]) -> list[Line]:
-    """The title and what else may be one: the last two lines, better those that speak of the topic or are repeated."""
-    keys = Counter(re.split(r" [»>›→/|] ", line.key)[-1] for line in top)
-    repeated = [keys[line.key] > 1 for line in pool]
-    shared = [len(line.stems & lead) + 2 * again for line, again in zip(pool, repeated, strict=True)]
+def _stems(part: list[Line]) -> set[str]:
+    return {stem for line in part for stem in line.stems}
+
+
+def _best(pool: list[Line], topic: set[str], repeated: set[str]) -> list[Line]:
+    """The title first, then what else may be it, of the lines that are repeated or share a third of their words."""
+    shared = [len(line.stems & topic) + 2 * (line.key in repeated) for line in pool]
     strong = [index for index, line in enumerate(pool) if shared[index] and 3 * shared[index] >= len(line.stems)]
     if not strong:
-        pair = pool[-2:]
-        apart = len(pair) == 2 and pair[1].number - pair[0].number > 1
-        swap = shared[-1:] > shared[-2:-1] or (apart and shared[-1:] == shared[-2:-1])
-        return pair[::-1] if swap else pair
+        return []
     last = strong[-1]
     group = {last} | {index for index in strong if index == last - 1 and shared[index] >= 2}
     best = max(strong, key=lambda index: shared[index])
-    title = best if best not in group or repeated[best] else min(group)
+    title = best if best not in group or pool[best].key in repeated else min(group)
     return [pool[title], *(pool[index] for index in sorted(group | {best}) if index != title)]
 
 
-def _listed_title(pool: list[Line], topic: set[str]) -> list[Line]:
-    """The last of the headlines under a heading that speaks of the topic."""
-    return [line for line in pool if 0 < len(line.stems) <= 3 * len(line.stems & topic)][-1:]
+def _listed(pool: list[Line], topic: set[str], least: int) -> list[Line]:
+    """The last headline under a heading that shares a third of its words."""
+    return [line for line in pool if len(line.stems) <= 3 * len(line.stems & topic) >= 3 * least][-1:]
+
+
+def _last(pool: list[Line], topic: set[str]) -> list[Line]:
+    """The last two lines, that first which shares more words; of two alike the first of a block, else the last."""
+    pair = pool[-2:]
+    apart = len(pair) == 2 and pair[1].number - pair[0].number > 1
+    return sorted(pair[::-1] if apart else pair, key=lambda line: -len(line.stems & topic))
 
 
 # ---- from the first paragraph to the last ----------------------------------------------------------------------------
@@ -208,22 +199,21 @@ def _free_subheading(section: list[Line], body: Line, title: set[str]) -> None:
         return
     gaps = [after.number - before.number for before, after in pairwise([*section, body])]
     set_off = gaps[-1] == 1 < gaps[-2] and set(gaps[:-2]) == {1}
-    last = section[-1]
-    shared = len(last.stems & (body.stems | title))
-    if set_off or (shared >= 2 and 2 * shared >= len(last.stems)):
-        last.reason = ""
+    own = section[-1].stems
+    near, far = own & body.stems, own & title
+    if set_off or (near and far and 2 * len(near | far) >= len(own)):
+        section[-1].reason = ""
 
 
 def _drop_headlines(part: list[Line], least: int, page: list[Line]) -> None:
     """Rejects so many headlines in sequence that no colon introduces and that mostly speak of something else."""
-    introduced, topic = False, set[str]()
+    introduced = False
     unknown = [line for line in part if not line.reason or line.closes]
     for headlines, group in groupby(unknown, key=lambda line: line.headline and not line.reason):
         run = list(group)
         if headlines and len(run) >= least and not introduced and not _box(run):
-            topic = topic or {stem for line in page if line.body and not line.reason for stem in line.stems}
-            words = [line.stems for line in run]
-            if sum(map(len, words)) > 3 * sum(len(own & topic) for own in words):
+            topic = _stems([line for line in page if line.body and not line.reason])
+            if sum(len(line.stems) for line in run) > 3 * sum(len(line.stems & topic) for line in run):
                 for line in run:
                     line.reason = "headlines"
         introduced = run[-1].ends == ":" and not run[-1].reason
@@ -239,9 +229,9 @@ def _box(run: list[Line]) -> bool:
 
 
 def _place_tail(tail: list[Line], listing: bool) -> None:
-    """Behind the last paragraph a box of facts stays, and lines before the first furniture that closes an article.
+    """Behind the last paragraph a box of facts stays, and what comes before the first furniture that closes an article.
 
-    Scraps of up to three words go. Items of the article's last list stay as in the middle.
+    Items of the article's last list stay as in the middle.
     """
     block = list(takewhile(lambda line: line.doubtful or not (line.reason and (line.closes or line.heading)), tail))
     if _box([line for line in block if not line.reason]):
@@ -258,5 +248,3 @@ def _place_tail(tail: list[Line], listing: bool) -> None:
                 line.reason = section
         elif line.kind == "item":
             listing = True
-        elif not listing and line.words <= 3 and line.ends != ":":
-            line.reason = "scrap"

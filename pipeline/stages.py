@@ -81,13 +81,14 @@ def label(
     from pipeline.rules import Rules, RuleSettings
     from pipeline.settings import load, load_section
     from pipeline.storage import read_jsonl, write_json, write_jsonl
+    from pipeline.tables import read_table
     from pipeline.themes import ThemeSettings, read_labels
 
     weights = load_section(settings, "label", core.LabelSettings)
     names = read_labels(load(themes, ThemeSettings), themes)
     voters = Rules(load(rules, RuleSettings), names.names)
     if table is not None and paragraphs is None and annotations is None:
-        rows, agreement = core.label_table(core.read_table(table, names), names, voters, weights), {}
+        rows, agreement = core.label_table(read_table(table, names), names, voters, weights), {}
     elif table is None and paragraphs is not None and annotations is not None:
         texts = read_jsonl(paragraphs, Paragraph)
         known = gold.bind(annotations, texts, names)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.records import Labels, Task
+from pipeline.records import SINGLE_LABEL, Labels, Task
 from pipeline.settings import Settings
 
 
@@ -36,6 +37,24 @@ def read_labels(themes: ThemeSettings, place: Path) -> Labels:
             if name not in names:
                 raise UserError(f"{place}: {section}.{name}: not one of labels ({', '.join(names)}); add or remove it")
     return Labels(task=themes.task, names=tuple(names))
+
+
+def check_themes(themes: Sequence[str], asked: Sequence[str], labels: Labels, place: str) -> None:
+    """Whether a row's themes may stand.
+
+    Raises:
+        UserError: naming `place`, if a theme is not a label, was not asked, or is one of several where one is due.
+    """
+    for theme in (*asked, *themes):
+        if theme not in labels.names:
+            raise UserError(
+                f"{place}: theme {theme!r} is not one of {', '.join(labels.names)}; fix the row or the list of themes"
+            )
+    for theme in themes:
+        if theme not in asked:
+            raise UserError(f"{place}: theme {theme!r} is given but not asked; add it to `asked` or take it out")
+    if labels.task == SINGLE_LABEL and len(themes) != 1:
+        raise UserError(f"{place}: {len(themes)} themes, but the task is {SINGLE_LABEL}; give exactly one")
 
 
 def display_names(themes: ThemeSettings, labels: Labels) -> dict[str, str]:

@@ -16,12 +16,12 @@ from pipeline.label import (
     label_paragraphs,
     label_table,
     read_exemplars,
-    read_table,
     report,
 )
 from pipeline.records import LabelledRow, Labels, Paragraph
 from pipeline.rules import Rule, Rules, RuleSettings
 from pipeline.settings import load
+from pipeline.tables import read_table
 from pipeline.themes import ThemeSettings, display_names, read_labels
 from tests.conftest import ROOT, THEMES
 

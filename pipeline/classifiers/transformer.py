@@ -164,7 +164,7 @@ class Transformer:
         self.head.scale.copy_(vectors.std(0, correction=0).clamp(min=1e-6) * math.sqrt(vectors.shape[1]))
         nn.init.zeros_(self.head.linear.weight)
         nn.init.zeros_(self.head.linear.bias)
-        probe = torch.optim.LBFGS(self.head.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+        probe = torch.optim.LBFGS(self.head.parameters(), max_iter=50, line_search_fn="strong_wolfe")
 
         def loss() -> Tensor:
             probe.zero_grad()
