@@ -80,10 +80,10 @@ def _taught_by_rules(row: LabelledRow) -> LabelledRow:
 
 
 def _transfer_fits(rows: Sequence[LabelledRow], fold_of: Mapping[str, int | None], seed: int) -> Iterator[Fit]:
-    """Trained on one language's articles, scored on the gold of every article that has no row among them."""
+    """Trained on one language alone, scored on the gold of every article of others that has no row among them."""
     given = any(row.split for row in rows)
     usable = [row for row in rows if any(row.weights) and (fold_of[row.article] is None or not given)]
-    for language in sorted({row.language for row in rows}):
+    for language in sorted({row.language for row in rows if row.provenance == "gold"}):
         training = [row for row in usable if row.language == language]
         seen = {row.article for row in training}
         held_out = [

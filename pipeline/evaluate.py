@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,9 +90,22 @@ def join_all(
     labels: Labels,
     decision: DecisionSettings,
 ) -> dict[str, Scored]:
-    """Every setting that was scored, the gold one first."""
+    """Every setting that was scored, the gold one first. A transfer brings its thresholds from its own language."""
     settings = dict.fromkeys([GOLD, *(s.setting for s in scores)])
-    return {setting: join(rows, folds, scores, setting, labels, decision) for setting in settings}
+    parts = {setting: join(rows, folds, scores, setting, labels, decision) for setting in settings}
+    for setting, part in parts.items():
+        if setting.startswith(TRANSFER):
+            parts[setting] = _transferred(part, parts[GOLD], setting.removeprefix(TRANSFER), labels, decision)
+    return parts
+
+
+def _transferred(part: Scored, gold: Scored, source: str, labels: Labels, settings: DecisionSettings) -> Scored:
+    """Decisions by thresholds from the source language's out-of-fold scores: the target has no gold to choose on."""
+    at_home = gold.where(gold.languages == source)
+    if not len(at_home.ids):
+        return part
+    thresholds = choose_thresholds(at_home.scores[0], at_home.targets, at_home.known, settings)
+    return replace(part, decisions=np.stack([decide_all(seed, thresholds, labels) for seed in part.scores]))
 
 
 def evaluate(settings: Mapping[str, Scored], labels: Labels, evaluation: EvaluationSettings) -> dict[str, Any]:

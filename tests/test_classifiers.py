@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -168,3 +169,16 @@ def test_a_single_label_task_shares_out_one(name: str, setup: dict[str, Setup], 
     assert scores.sum(axis=1) == pytest.approx(np.ones(len(rows)))
     right = [("kk", "ru", "en")[best] == row.language for best, row in zip(scores.argmax(1), rows, strict=True)]
     assert np.mean(right) > 0.9
+
+
+def test_a_missing_or_damaged_encoder_is_refused(setup: dict[str, Setup], tiny_encoder: Path, tmp_path: Path) -> None:
+    base = setup["transformer"]
+    with pytest.raises(UserError, match="no encoder folder"):
+        model_class("transformer")(Setup(base.labels, base.config, tmp_path / "none", 1, 0))
+    bad = tmp_path / "bad"
+    shutil.copytree(tiny_encoder, bad)
+    weights = bytearray((bad / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (bad / "model.safetensors").write_bytes(weights)
+    with pytest.raises(UserError, match=r"model\.safetensors: changed"):
+        model_class("transformer")(Setup(base.labels, base.config, bad, 1, 0))

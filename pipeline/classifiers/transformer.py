@@ -67,11 +67,15 @@ class Examples:
 
 
 @functools.cache
-def _parts(folder: Path, facts: Facts, device: torch.device) -> tuple[WindowTokenizer, Lower, Any]:
-    """Tokenizer, frozen and trainable part of an encoder: read once a process, the last to be copied by each fit."""
+def _parts(folder: Path, facts: Facts, device: torch.device) -> tuple[WindowTokenizer, Lower, Any, dict[int, Tensor]]:
+    """Tokenizer, frozen and trainable part of an encoder, and the untrained sentence vectors that are known already.
+
+    Read once a process and shared by its fits; the trainable part is copied by each. A vector stands under the identity
+    of its window's states, which `Lower` remembers as long as the process lives.
+    """
     tokenizer = WindowTokenizer(folder, facts.prefix, facts.max_tokens)
     lower, upper = cut(load_body(folder), facts.settings.frozen_layers)
-    return tokenizer, Lower(lower, tokenizer.pad, device), upper
+    return tokenizer, Lower(lower, tokenizer.pad, device), upper, {}
 
 
 class Head(nn.Module):
@@ -112,7 +116,7 @@ class Transformer:
         torch.set_num_threads(threads)
         self.folder, self.facts, self.settings, self.labels = folder, facts, facts.settings, labels
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer, self.lower, pretrained = _parts(folder, facts, self.device)
+        self.tokenizer, self.lower, pretrained, self.untrained = _parts(folder, facts, self.device)
         self.upper = _copy(pretrained, self.settings.dropout).to(self.device)
         self.head = Head(int(pretrained.config.hidden_size), len(labels.names)).to(self.device)
 
@@ -159,7 +163,11 @@ class Transformer:
         Fine-tuning from there changes the encoder less than from a random head, whose first gradients are noise
         ("linear probing, then fine-tuning", Kumar et al. 2022).
         """
-        vectors = self._evaluate(training.states, self._pooled)
+        missing = [state for state in training.states if id(state) not in self.untrained]
+        if missing:
+            vectors = self._evaluate(missing, self._pooled)
+            self.untrained |= {id(state): vector for state, vector in zip(missing, vectors, strict=True)}
+        vectors = torch.stack([self.untrained[id(state)] for state in training.states])
         self.head.centre.copy_(vectors.mean(0))
         self.head.scale.copy_(vectors.std(0, correction=0).clamp(min=1e-6) * math.sqrt(vectors.shape[1]))
         nn.init.zeros_(self.head.linear.weight)
