@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from pipeline.cues import CAPITALS, CONTACT, INQUIRY, key, trimmed
 from pipeline.records import Kind
 from pipeline.settings import Settings
 
@@ -116,12 +117,20 @@ class Line:
         first = self.text.lstrip('«“"')[:1]
         listed = self.text.count(",") > 2 or self.ends in ",:"
         short = self.kind == "body" and not self.body and self.words >= 3
-        return short and first.isupper() and not listed and not self.sentences
+        return (
+            short and first.isupper() and not listed and not self.sentences and not CONTACT.search(self.text[:_LONGEST])
+        )
+
+    @property
+    def long(self) -> bool:
+        """Whether it is too long for an entry of a menu."""
+        return self.words >= 12 or len(self.text) >= 90
 
     @property
     def stems(self) -> set[str]:
         """The first five letters of the words that have four or more: enough to see that a headline names the topic."""
-        return {word[:5] for word in _WORD.findall(self.text.casefold()) if len(word) >= 4 and not word[0].isdigit()}
+        found = {word[:5] for word in _WORD.findall(self.text.casefold()) if len(word) >= 4 and not word[0].isdigit()}
+        return found - {"котор"}  # который names no topic
 
     @property
     def key(self) -> str:
@@ -137,9 +146,9 @@ class Rules:
 
     def __init__(self, furniture: Furniture) -> None:
         kinds = furniture.kinds
-        self._phrases = {_key(text): kind for kind in reversed(kinds) for text in kind.phrases}
-        self._openings = {_key(text): kind for kind in reversed(kinds) for text in kind.openings}
-        self._vocabularies = [(kind, frozenset(map(_key, kind.vocabulary))) for kind in kinds if kind.vocabulary]
+        self._phrases = {key(text): kind for kind in reversed(kinds) for text in kind.phrases}
+        self._openings = {key(text): kind for kind in reversed(kinds) for text in kind.openings}
+        self._vocabularies = [(kind, frozenset(map(key, kind.vocabulary))) for kind in kinds if kind.vocabulary]
         self._longest_phrase = max(map(len, self._phrases), default=0) + 20
         self._containing: dict[str, list[tuple[str, FurnitureKind]]] = {}
         self._parts: list[tuple[str, FurnitureKind]] = []
@@ -155,24 +164,35 @@ class Rules:
         """Gives the line its reason if it shows by itself that it is furniture."""
         if len(line.text) > _LONGEST or (line.body and line.text[0] in "–—"):
             return
+        if line.words <= _LONGEST_LABELLED and INQUIRY.match(line.text):
+            return
         folded = line.text.casefold()
         words = _WORD.findall(folded.replace("ё", "е"))
         whole = self._whole(line, words) if len(folded) <= self._longest_phrase else None
         kind = whole or self._opening(line) or self._containing_kind(folded, words) or self._matching(line.text)
         if kind and not (kind.doubtful and line.ends == "?"):
             line.reason, line.closes = kind.reason, kind.closes
-            line.heading = kind.opens and kind is whole
+            line.heading = kind.opens and (kind is whole or not (kind.phrases or kind.vocabulary))
             # A menu may be copied as one line; a subheading is no list of four sections.
             line.doubtful = kind.doubtful and not (kind is whole and line.words > 3)
 
     def _whole(self, line: Line, words: list[str]) -> FurnitureKind | None:
-        words = _trimmed(words)
+        words = trimmed(words)
         if line.ends != "." and (kind := self._phrases.get(" ".join(words))):
             return kind
         if not words or len(words) > _LONGEST_VOCABULARY or (line.ends == "." and not any(map(str.isdigit, line.text))):
             return None
         named = {word for word in words if not word[0].isdigit()}
-        return next((kind for kind, vocabulary in self._vocabularies if named and named <= vocabulary), None)
+        known = next((kind for kind, vocabulary in self._vocabularies if named and named <= vocabulary), None)
+        # A menu on one line may have an entry that is not listed; where every word has a capital, it is no sentence.
+        if known or len(words) < 4 or not CAPITALS.fullmatch(line.text):
+            return known
+        listed = (
+            kind
+            for kind, vocabulary in self._vocabularies
+            if kind.reason == "menu" and kind.doubtful and 3 * len(named & vocabulary) >= 2 * len(named)
+        )
+        return next(listed, None)
 
     def _opening(self, line: Line) -> FurnitureKind | None:
         if line.words > _LONGEST_LABELLED:
@@ -180,7 +200,7 @@ class Rules:
         head, mark, _ = line.text[:60].partition(":")
         if not mark and line.words <= 10 and line.ends != ".":
             head, mark, _ = line.text.replace(" — ", " – ").replace(" - ", " – ").partition(" – ")
-        return self._openings.get(_key(head)) if mark else None
+        return self._openings.get(key(head)) if mark else None
 
     def _containing_kind(self, folded: str, words: list[str]) -> FurnitureKind | None:
         for text, kind in self._parts:
@@ -195,20 +215,6 @@ class Rules:
     def _matching(self, text: str) -> FurnitureKind | None:
         match = self._pattern.fullmatch(text) if len(text) <= _LONGEST_PATTERN else None
         return self._kinds[int(str(match.lastgroup)[1:])] if match else None
-
-
-def _trimmed(words: list[str]) -> list[str]:
-    """The words without the numbers before and after them."""
-    start, end = 0, len(words)
-    while end > start and words[end - 1].isdigit():
-        end -= 1
-    while start < end and words[start].isdigit():
-        start += 1
-    return words[start:end]
-
-
-def _key(text: str) -> str:
-    return " ".join(_trimmed(_WORD.findall(text.casefold().replace("ё", "е"))))
 
 
 def _joined(furniture: Furniture) -> re.Pattern[str]:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby, pairwise, takewhile
 
+from pipeline.cues import MOURNING
 from pipeline.furniture import Furniture, Line, rules
 from pipeline.language import languages
 from pipeline.records import Article, Paragraph, Record, Rejected
@@ -39,8 +40,7 @@ def stage(articles: Sequence[Article], furniture: Furniture) -> tuple[list[Parag
     counts: list[Counts] = []
     for article in articles:
         kept, dropped = split(article, furniture)
-        total = len(lines(article.text))
-        reasons = dict(sorted(Counter(row.reason for row in dropped).items()))
+        total, reasons = len(lines(article.text)), dict(sorted(Counter(row.reason for row in dropped).items()))
         blank = total - len(kept) - len(dropped)
         counts.append(Counts(article=article.id, lines=total, blank=blank, kept=len(kept), rejected=reasons))
         paragraphs += kept
@@ -99,11 +99,8 @@ def _place(page: list[Line]) -> None:
     _place_top(page[:first], [page[index] for index in bodies if index >= first])
     _place_middle(page[first : last + 1], _stems([line for line in page[:first] if line.kind == "title"]))
     _drop_headlines(page[first : last + 1], 5, page)
-    _place_tail(page[last + 1 :], listing=page[last].ends == ":" or page[last].kind == "item")
-    _drop_headlines(page[last + 1 :], 3, page)
-
-
-# ---- before the first paragraph --------------------------------------------------------------------------------------
+    _place_tail(page[last + 1 :], page[last])
+    _drop_headlines(page[last + 1 :], 3, page, introduced=MOURNING.search(page[last].text) is not None)
 
 
 def _place_top(top: list[Line], bodies: list[Line]) -> None:
@@ -114,21 +111,26 @@ def _place_top(top: list[Line], bodies: list[Line]) -> None:
     free: list[Line] = []
     listed: list[Line] = []
     section = ""
+    runs = [list(run) for known, run in groupby(top, key=lambda line: bool(line.reason)) if not known]
     for line in top:
         if line.reason:
             section = line.reason if line.heading else ""
             continue
         if line.kind == "body" and line.words >= 3:
             (listed if section else free).append(line)
-        if not line.body:
+        if not line.body and (section or not line.long):
             line.reason = section or "menu"
     keys = Counter(re.split(r" [»>›→/|] ", line.key)[-1] for line in top)
     repeated = {line.key for line in free if keys[line.key] > 1}
     lead = _stems(bodies[:3])
-    titles = _best(free, lead, repeated) or [
-        *_listed(listed, lead if free else _stems(bodies), 1 + bool(free)),
-        *_last(free, lead),
-    ]
+    topic, least = (lead, 6) if free else (_stems(bodies), 3)
+    listed = [line for line in listed if len(line.stems) <= 3 * len(line.stems & topic) >= least]
+    titles = _best(free, lead, repeated) or [*listed[-1:], *_last(free, lead)]
+    # Two words that stand alone are a title for want of a better one, a name if the first paragraph tells of it.
+    if not titles and not any(line.body and not line.reason for line in top):
+        alone = [run[0] for run in runs if len(run) == 1 and run[0].words == 2 and run[0].reason == "menu"]
+        named = [line for line in top if line.doubtful and line.reason == "by-line" and line.stems & _stems(bodies[:1])]
+        titles = next((pool for pool in (alone[-1:], named) if len(pool) == 1 and pool[0].kind == "body"), [])
     for position, line in enumerate(titles):
         line.reason, line.kind = "", "body" if position else "title"
 
@@ -150,19 +152,11 @@ def _best(pool: list[Line], topic: set[str], repeated: set[str]) -> list[Line]:
     return [pool[title], *(pool[index] for index in sorted(group | {best}) if index != title)]
 
 
-def _listed(pool: list[Line], topic: set[str], least: int) -> list[Line]:
-    """The last headline under a heading that shares a third of its words."""
-    return [line for line in pool if len(line.stems) <= 3 * len(line.stems & topic) >= 3 * least][-1:]
-
-
 def _last(pool: list[Line], topic: set[str]) -> list[Line]:
     """The last two lines, that first which shares more words; of two alike the first of a block, else the last."""
     pair = pool[-2:]
     apart = len(pair) == 2 and pair[1].number - pair[0].number > 1
     return sorted(pair[::-1] if apart else pair, key=lambda line: -len(line.stems & topic))
-
-
-# ---- from the first paragraph to the last ----------------------------------------------------------------------------
 
 
 def _place_middle(middle: list[Line], title: set[str]) -> None:
@@ -205,9 +199,8 @@ def _free_subheading(section: list[Line], body: Line, title: set[str]) -> None:
         section[-1].reason = ""
 
 
-def _drop_headlines(part: list[Line], least: int, page: list[Line]) -> None:
+def _drop_headlines(part: list[Line], least: int, page: list[Line], introduced: bool = False) -> None:
     """Rejects so many headlines in sequence that no colon introduces and that mostly speak of something else."""
-    introduced = False
     unknown = [line for line in part if not line.reason or line.closes]
     for headlines, group in groupby(unknown, key=lambda line: line.headline and not line.reason):
         run = list(group)
@@ -219,20 +212,23 @@ def _drop_headlines(part: list[Line], least: int, page: list[Line]) -> None:
         introduced = run[-1].ends == ":" and not run[-1].reason
 
 
-# ---- after the last paragraph ----------------------------------------------------------------------------------------
-
-
 def _box(run: list[Line]) -> bool:
     """Whether these are rows of a box of facts: two, and a third of all, have a key and a value."""
     pairs = sum(line.pair for line in run)
     return pairs >= 2 and 3 * pairs >= len(run)
 
 
-def _place_tail(tail: list[Line], listing: bool) -> None:
+def _place_tail(tail: list[Line], last: Line) -> None:
     """Behind the last paragraph a box of facts stays, and what comes before the first furniture that closes an article.
 
-    Items of the article's last list stay as in the middle.
+    Items of the article's last list stay as in the middle, and so do those who sign an obituary.
     """
+    listing = last.ends == ":" or last.kind == "item"
+    signed = list(takewhile(lambda line: not line.reason or (line.doubtful and line.reason == "by-line"), tail))
+    if MOURNING.search(last.text) and len(signed) > 1:
+        for line in signed:
+            line.reason = ""
+        tail = tail[len(signed) :]
     block = list(takewhile(lambda line: line.doubtful or not (line.reason and (line.closes or line.heading)), tail))
     if _box([line for line in block if not line.reason]):
         for line in block:

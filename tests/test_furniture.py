@@ -13,7 +13,7 @@ from pipeline.text import prepare
 
 ROOT = Path(__file__).parent.parent
 FURNITURE = load(ROOT / "configs/furniture.yaml", Furniture)
-DATA = ("tests/data/pages.jsonl", "tests/data/pages_2.jsonl")
+DATA = ("tests/data/pages.jsonl", "tests/data/pages_2.jsonl", "tests/data/pages_3.jsonl")
 PAGES = [json.loads(line) for name in DATA for line in (ROOT / name).read_text().split("\n") if line]
 
 
@@ -47,6 +47,12 @@ def test_hardly_any_content_looks_like_furniture() -> None:
         ("Политика Экономика Спорт Культура", "menu"),
         ("ru Двух туристов спасли в ущелье", "read-also"),
         ("Астана, -3°C", "ticker"),
+        ("БАСТЫ БЕТ ЖАҢАЛЫҚТАР МӘДЕНИЕТ ГАЗЕТ ТӨРІ БАЙЛАНЫС", "menu"),
+        ("Сейчас {{ city }} и снег", "template"),
+        ("Руханият айдарынан", "read-also"),
+        ("Сделай ставку и забери бонус", "button"),
+        ("Posted by Web Team", "by-line"),
+        ("Книга рецептов: где купить?", ""),
         ("В Астане похолодает до -35°C", ""),
         ("Корреспондент: Как вы пришли в профессию?", ""),
         ("– Хорошо.", ""),

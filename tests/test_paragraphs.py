@@ -1,7 +1,7 @@
-"""Content is kept, furniture is rejected: on the seeds to the line, on two corpora of pages above a floor.
+"""Content is kept, furniture is rejected: on the seeds to the line, on three corpora of pages above a floor.
 
 tests/data/pages*.jsonl hold invented news pages in three languages, each line labelled by hand as content or furniture.
-The second was written without knowledge of the rules; what it showed has been mended since.
+The second and the third were written without knowledge of the rules; what they showed has been mended since.
 """
 
 import json
@@ -25,7 +25,7 @@ FURNITURE = load(ROOT / "configs/furniture.yaml", Furniture)
 SEEDS = [Article(id=path.stem, text=path.read_text()) for path in sorted((ROOT / "seeds/articles").glob("*.txt"))]
 CORPORA = {
     name: [json.loads(line) for line in (ROOT / "tests/data" / name).read_text().split("\n") if line]
-    for name in ("pages.jsonl", "pages_2.jsonl")
+    for name in ("pages.jsonl", "pages_2.jsonl", "pages_3.jsonl")
 }
 PAGES = [page for pages in CORPORA.values() for page in pages]
 LANGUAGES = dict(zip((seed.id for seed in SEEDS), ("ru", "ru", "kk", "ru", "kk"), strict=True))
@@ -283,6 +283,36 @@ def test_replies_in_an_interview_are_not_buttons() -> None:
 def test_an_undecided_paragraph_takes_the_language_of_its_article() -> None:
     rows, _ = split(Article(id="a", text=f"{BODY}\n«Бала»\n{MORE}"), FURNITURE)
     assert [row.language for row in rows] == ["ru", "ru", "ru"]
+
+
+def test_a_short_title_stays_if_it_stands_alone() -> None:
+    for top in (["Экономика", "Ночной базар", "5 мая 2024"], ["Политика Экономика Спорт Культура", "Ночной базар"]):
+        assert kept("\n".join([*top, BODY, MORE])) == ["Ночной базар", BODY, MORE]
+    life = "Анна Ким родилась в Уральске, работала учителем и вырастила четверых детей."
+    assert kept(f"Анна Ким\n{life}\n{MORE}") == ["Анна Ким", life, MORE]
+    assert kept(f"Анна Ким\n{BODY}\n{MORE}") == [BODY, MORE]
+
+
+def test_a_long_line_is_no_menu() -> None:
+    lead = "Хозяйка пекарни Анна Ким – о том, как вырастить закваску и почему уходят ученики, а мука дорожает"
+    assert kept(f"Ночной базар в городе\nАвтор: Ира Цой\n{lead}\nФото: архив\n{BODY}\n{MORE}")[-3:] == [
+        lead,
+        BODY,
+        MORE,
+    ]
+
+
+def test_a_number_for_more_information_stays_unless_a_marker_precedes() -> None:
+    number = "Дополнительная информация: отдел цен, тел. 8 (7182) 00-45-67"
+    assert kept(f"{BODY}\n{number}\nПоделиться") == [BODY, number]
+    assert kept(f"{BODY}\nПоделиться\n{number}") == [BODY]
+
+
+def test_those_who_sign_an_obituary_stay() -> None:
+    grief = "Выражаем соболезнования родным и близким."
+    names = ["Анна Ким", "Олег Цой", "Друзья"]
+    assert kept("\n".join([BODY, grief, *names, "Поделиться", "Анна Ким"])) == [BODY, grief, *names]
+    assert kept("\n".join([BODY, grief, "Анна Ким"])) == [BODY, grief]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -26,6 +27,12 @@ class Descriptions(msgspec.Struct, frozen=True):
     descriptions: dict[str, dict[str, str]]
 
 
+@functools.cache
+def _frozen(folder: Path, pad: int) -> Lower:
+    """The whole encoder, read once a process: the folds of a cross-validation then embed each text once."""
+    return Lower(load_body(folder), pad, torch.device("cpu"))
+
+
 class ZeroShot:
     """Embeddings are centred on the training texts (not their labels): raw cosines crowd at 0.75-0.95."""
 
@@ -36,7 +43,7 @@ class ZeroShot:
         torch.set_num_threads(setup.threads)
         folder, facts = setup.checked_encoder()
         self.tokenizer = WindowTokenizer(folder, facts["prefix"], facts["max_tokens"])
-        self.lower = Lower(load_body(folder), self.tokenizer.pad, torch.device("cpu"))
+        self.lower = _frozen(folder, self.tokenizer.pad)
         self.pooling: str = facts["pooling"]
         descriptions = load(setup.config, Descriptions).descriptions
         missing = [name for name in setup.labels.names if not descriptions.get(name)]
@@ -47,7 +54,7 @@ class ZeroShot:
 
     def _embed(self, texts: Sequence[str]) -> Array:
         windows = self.tokenizer(texts)
-        states = self.lower.states(windows.ids)
+        states = self.lower.states(windows.ids, remember=True)
         pooled = np.array([pool(s[None], torch.ones(1, len(s)), self.pooling)[0].numpy() for s in states], dtype=float)
         pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
         owner = np.array(windows.owner)
