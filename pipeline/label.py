@@ -143,7 +143,7 @@ def report(rows: Sequence[LabelledRow], labels: Labels, rules: Rules, agreement:
         },
         "without_theme": sum(not any(_is(row, column) for column in range(len(labels.names))) for row in gold),
         "awaiting": {
-            name: sum(row.provenance != "gold" or row.weights[column] == 0 for row in rows)
+            name: sum(row.provenance == "rule" or row.weights[column] == 0 for row in rows)
             for column, name in enumerate(labels.names)
         },
         "agreement": dict(agreement),
