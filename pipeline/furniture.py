@@ -124,7 +124,7 @@ class Line:
     @property
     def long(self) -> bool:
         """Whether it is too long for an entry of a menu."""
-        return self.words >= 12 or len(self.text) >= 90
+        return self.words >= 9 or len(self.text) >= 70
 
     @property
     def stems(self) -> set[str]:

@@ -98,9 +98,8 @@ def _place(page: list[Line]) -> None:
     first, last = next(ended, bodies[0]), bodies[-1]
     _place_top(page[:first], [page[index] for index in bodies if index >= first])
     _place_middle(page[first : last + 1], _stems([line for line in page[:first] if line.kind == "title"]))
-    _drop_headlines(page[first : last + 1], 5, page)
     _place_tail(page[last + 1 :], page[last])
-    _drop_headlines(page[last + 1 :], 3, page, introduced=MOURNING.search(page[last].text) is not None)
+    _drop_headlines(page[last + 1 :], page, introduced=page[last].ends == ":" or bool(MOURNING.search(page[last].text)))
 
 
 def _place_top(top: list[Line], bodies: list[Line]) -> None:
@@ -199,12 +198,15 @@ def _free_subheading(section: list[Line], body: Line, title: set[str]) -> None:
         section[-1].reason = ""
 
 
-def _drop_headlines(part: list[Line], least: int, page: list[Line], introduced: bool = False) -> None:
-    """Rejects so many headlines in sequence that no colon introduces and that mostly speak of something else."""
-    unknown = [line for line in part if not line.reason or line.closes]
+def _drop_headlines(tail: list[Line], page: list[Line], introduced: bool) -> None:
+    """Rejects six headlines or more in sequence that no colon introduces and that mostly speak of something else.
+
+    Fewer may be an explainer's list without marks; between two paragraphs any number may.
+    """
+    unknown = [line for line in tail if not line.reason or line.closes]
     for headlines, group in groupby(unknown, key=lambda line: line.headline and not line.reason):
         run = list(group)
-        if headlines and len(run) >= least and not introduced and not _box(run):
+        if headlines and len(run) >= 6 and not introduced and not _box(run):
             topic = _stems([line for line in page if line.body and not line.reason])
             if sum(len(line.stems) for line in run) > 3 * sum(len(line.stems & topic) for line in run):
                 for line in run:
