@@ -263,7 +263,7 @@ def test_a_theme_is_added_as_the_readme_says(fresh: Project) -> None:
     ("file", "old", "new", "parts"),
     [
         ("configs/tfidf.yaml", "sublinear: true", "sublinear: maybe", ["configs/tfidf.yaml: sublinear", "maybe"]),
-        ("configs/themes.yaml", "prevention, ", "", ["'prevention' is not one of", "fix"]),
+        ("configs/themes.yaml", "prevention, ", "", ["names.prevention: not one of labels", "add or remove it"]),
         ("seeds/annotations.jsonl", '"themes":["education"]', '"themes":["educatoin"]', ["seeds/annotations.jsonl:"]),
     ],
 )
@@ -330,7 +330,7 @@ def test_other_themes_in_another_language_go_the_same_way(task: str, project: Pr
         outs = [part for name, path in made.items() for part in (f"--{name}", path)]
         project.run("taqyryp", "crossval", *config, "--folds", files["folds"], *settings, *outs)
         project.run(
-            "taqyryp", "evaluate", *given, "--folds", files["folds"], "--scores", made["scores"],
+            "taqyryp", "evaluate", "--model", model, *given, "--folds", files["folds"], "--scores", made["scores"],
             "--curves", made["curves"], *settings, "--out", str(tmp_path / model / "report"),
         )  # fmt: skip
         report = json.loads((tmp_path / model / "report/scores.json").read_text())
