@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from pipeline import Classifier
 from pipeline.classifiers import Setup
-from pipeline.cli import cli
+from pipeline.cli import cli, main
 from pipeline.errors import UserError
 from pipeline.model_folder import save
 from pipeline.paragraphs import Furniture
@@ -22,8 +22,6 @@ from pipeline.records import LabelledRow, Labels
 from pipeline.settings import load
 from pipeline.train import train
 from tests.conftest import ROOT, THEMES
-
-MODEL_OPTIONS = ["--themes", "configs/themes.yaml", "--rules", "configs/rules.yaml"]
 
 
 def taqyryp(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -130,7 +128,10 @@ def test_a_model_of_another_text_preparation_is_refused(folder: Path, monkeypatc
         Classifier.load(folder)
 
 
-def test_users_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
+def test_users_mistakes_are_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
     (tmp_path / "bad.jsonl").write_text("{")
     (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "empty").mkdir()
@@ -148,12 +149,14 @@ def test_users_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         ),
     ]  # fmt: skip
     for arguments, part in cases:
-        done = taqyryp(*arguments)
-        assert done.returncode == 1
-        assert part in done.stderr
-        assert done.stderr.startswith("taqyryp: ")
-        assert "Traceback" not in done.stderr
-        assert done.stdout == ""
+        monkeypatch.setattr(sys, "argv", ["taqyryp", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capsys.readouterr()
+        assert stopped.value.code == 1
+        assert part in printed.err
+        assert printed.err.startswith("taqyryp: ")
+        assert printed.out == ""
 
 
 def test_an_article_to_annotate_is_printed_row_by_row(tmp_path: Path) -> None:
