@@ -61,8 +61,9 @@ _PAIR = re.compile(r"(?:[\w«»-]+\s){0,2}[\w«»-]+\s?:\s\S")
 class Line:
     """A line that is not blank and what is known of it. Without a `reason` it is content.
 
-    `heading`: a list goes with it; `closes`: no content follows it after the last paragraph; `doubtful`: between two
-    paragraphs it is content. `ends` is the last mark, closing quotes and brackets left out; an ellipsis counts as "…".
+    `heading`: a list goes with it; `closes`: no content follows it after the last paragraph; `doubtful`: in a box of
+    facts or an introduced list it is content. `ends` is the last mark, closing quotes and brackets left out; an
+    ellipsis counts as "…".
     """
 
     number: int

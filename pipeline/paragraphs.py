@@ -122,8 +122,14 @@ def _place_top(top: list[Line], bodies: list[Line]) -> None:
     keys = Counter(re.split(r" [»>›→/|] ", line.key)[-1] for line in top)
     repeated = {line.key for line in free if keys[line.key] > 1}
     lead = _stems(bodies[:3])
-    topic, least = (lead, 6) if free else (_stems(bodies), 3)
-    listed = [line for line in listed if len(line.stems) <= 3 * len(line.stems & topic) >= least]
+    # Beside a free line it takes a third of its words, two at least, in the lead; the list's last line without one
+    # may have half of them anywhere.
+    topic, share, least = (lead, 3, 2) if free else (_stems(bodies), 2, 1)
+    listed = [
+        line
+        for line in (listed if free else listed[-1:])
+        if len(line.stems) <= share * (said := len(line.stems & topic)) and said >= least
+    ]
     titles = _best(free, lead, repeated) or [*listed[-1:], *_last(free, lead)]
     # Two words that stand alone are a title for want of a better one, a name if the first paragraph tells of it.
     if not titles and not any(line.body and not line.reason for line in top):
@@ -164,11 +170,10 @@ def _place_middle(middle: list[Line], title: set[str]) -> None:
     Items go on after a heading that fell among them if they are written like parts of a sentence.
     """
     introduced = False
-    for doubtful, group in groupby(middle, key=lambda line: line.doubtful):
+    for body, group in groupby(middle, key=lambda line: line.body and not line.reason):
         run = list(group)
-        if doubtful and (len(run) < 3 or introduced):
-            for line in run:
-                line.reason, line.heading = "", False
+        if not body:
+            _free_box(run, introduced)
         introduced = run[-1].ends == ":"
     section: list[Line] = []
     listing = False
@@ -184,6 +189,14 @@ def _place_middle(middle: list[Line], title: set[str]) -> None:
             section.append(line)
         elif line.kind == "item":
             listing = True
+
+
+def _free_box(run: list[Line], introduced: bool) -> None:
+    """Keeps the doubtful lines of a box of facts, and of a list of names or contacts that a colon introduces."""
+    doubtful = [line for line in run if line.doubtful]
+    if _box([line for line in run if not line.reason]) or (introduced and doubtful == run and len(run) > 1):
+        for line in doubtful:
+            line.reason, line.heading = "", False
 
 
 def _free_subheading(section: list[Line], body: Line, title: set[str]) -> None:
