@@ -236,7 +236,8 @@ def _box(run: list[Line]) -> bool:
 def _place_tail(tail: list[Line], last: Line) -> None:
     """Behind the last paragraph a box of facts stays, and what comes before the first furniture that closes an article.
 
-    Items of the article's last list stay as in the middle, and so do those who sign an obituary.
+    Items of the article's last list stay as in the middle, and so do those who sign an obituary. One word or two
+    without a mark at their end close an article, too: a button or a heading that no phrase names.
     """
     listing = last.ends == ":" or last.kind == "item"
     signed = list(takewhile(lambda line: not line.reason or (line.doubtful and line.reason == "by-line"), tail))
@@ -259,3 +260,5 @@ def _place_tail(tail: list[Line], last: Line) -> None:
                 line.reason = section
         elif line.kind == "item":
             listing = True
+        elif not listing and line.words <= 2 and line.ends not in ".!?…:;":
+            line.reason = section = "menu"
