@@ -4,11 +4,19 @@ PYTHON ?= python3.11
 TORCH_INDEX ?=
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
+# Tools that report their use to their makers are asked not to.
+export DO_NOT_TRACK := true
+export DVC_NO_ANALYTICS := true
+export HF_HUB_DISABLE_TELEMETRY := true
+export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro test check format lock
+.PHONY: repro ui test check format lock
 
 repro: .venv/installed  ## set up .venv, run the pipeline
 	dvc repro
+
+ui: .venv/installed  ## show the runs at http://localhost:5000
+	mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 test: check  ## lint, types and all tests
 	python -m pytest -m slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import click
 from pipeline.errors import UserError
 from pipeline.stages import FILE, STAGES
 
+TELEMETRY_OFF = ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY")
+
 if TYPE_CHECKING:
     from pipeline.classify import Classifier, Unit
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 def cli() -> None:
     """Find themes in the paragraphs of Kazakh and Russian news.
 
-    classify and annotate are for people; the other commands are the stages that `dvc repro` runs.
+    classify, annotate, track and promote are for people; the other commands are the stages that `dvc repro` runs.
     """
 
 
@@ -34,10 +37,15 @@ def cli() -> None:
     show_default=True,
     help="article: split each text as training did. paragraph: each record is one, never split or rejected.",
 )
-@click.option("--model", type=FILE, default=Path("models/transformer"), show_default=True, help="Model folder.")
+@click.option(
+    "--model",
+    default="models/transformer",
+    show_default=True,
+    help="Model folder, or where MLflow has one: models:/taqyryp@champion.",
+)
 @click.option("--threshold", "thresholds", multiple=True, metavar="THEME=P", help="Instead of the model's own; repeat.")
 @click.option("-o", "--out", type=FILE, required=True, help="JSONL to write; - for stdout.")
-def classify(inputs: tuple[Path, ...], unit: str, model: Path, thresholds: tuple[str, ...], out: Path) -> None:
+def classify(inputs: tuple[Path, ...], unit: str, model: str, thresholds: tuple[str, ...], out: Path) -> None:
     r"""Give themes to text files, folders of them, and JSONL records (`text`, optional `id` and `language`).
 
     \b
@@ -46,7 +54,7 @@ def classify(inputs: tuple[Path, ...], unit: str, model: Path, thresholds: tuple
     from pipeline.classify import Classifier
     from pipeline.storage import write_jsonl, write_stdout
 
-    classifier = Classifier.load(model)
+    classifier = Classifier.load(_folder(model))
     units = list(_units(classifier, inputs, unit))
     results = list(classifier.classify(units, _parsed(thresholds)))
     write_stdout(results) if out == Path("-") else write_jsonl(out, results)
@@ -54,6 +62,15 @@ def classify(inputs: tuple[Path, ...], unit: str, model: Path, thresholds: tuple
         status: sum(result.status == status for result in results) for status in sorted({r.status for r in results})
     }
     click.echo(f"{len(results)} rows: " + ", ".join(f"{n} {status}" for status, n in counts.items()), err=True)
+
+
+def _folder(model: str) -> Path:
+    """The model's folder, from MLflow if a URI names it."""
+    if ":/" not in model:
+        return Path(model)
+    from pipeline.tracking.registry import fetch
+
+    return fetch(model)
 
 
 def _units(classifier: Classifier, inputs: tuple[Path, ...], unit: str) -> Iterator[Unit]:
@@ -120,12 +137,34 @@ def annotate(article: Path, annotations: Path, themes: Path, rules: Path, furnit
     write_stdout(core.to_fill_in(paragraphs, known, labels, Rules(load(rules, RuleSettings), labels.names)))
 
 
+@cli.command()
+@click.argument("version")
+@click.option(
+    "--choice", type=FILE, default=Path("configs/champion.yaml"), show_default=True, help="File that keeps it."
+)
+def promote(version: str, choice: Path) -> None:
+    r"""Make VERSION of the registered model the champion, and keep the choice in a file to commit.
+
+    \b
+    taqyryp promote 3
+    """
+    from pipeline.tracking import registry
+    from pipeline.tracking.store import project_root, with_store
+
+    click.echo(with_store(project_root(), lambda store: registry.promote(store, version, choice)), err=True)
+
+
 for stage in STAGES:
     cli.add_command(stage)
 
 
 def main() -> None:
-    """Runs a command. What the user can mend becomes one line and exit code 1; a bug keeps its traceback."""
+    """Runs a command. What the user can mend becomes one line and exit code 1; a bug keeps its traceback.
+
+    Libraries that report their use to their makers are asked not to; who wants it sets the variable to something else.
+    """
+    for name in TELEMETRY_OFF:
+        os.environ.setdefault(name, "true")
     try:
         cli(prog_name="taqyryp")
     except UserError as error:

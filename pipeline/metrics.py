@@ -6,11 +6,14 @@ Arrays have the axes (seeds, rows, themes) for scores and decisions and (rows, t
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
+
+from pipeline.records import ScoredRow
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -40,6 +43,45 @@ class Scored:
             scores=self.scores[:, rows],
             decisions=self.decisions[:, rows],
         )
+
+    @classmethod
+    def of(cls, rows: Sequence[ScoredRow]) -> Scored:
+        """The table of these rows."""
+        return cls(
+            ids=np.array([row.id for row in rows]),
+            articles=np.array([row.article for row in rows]),
+            languages=np.array([row.language for row in rows]),
+            targets=np.array([row.targets for row in rows]),
+            known=np.array([row.known for row in rows]),
+            scores=np.array([row.scores for row in rows]).swapaxes(0, 1),
+            decisions=np.array([row.decisions for row in rows]).swapaxes(0, 1),
+        )
+
+    def rows(self, texts: Mapping[str, str]) -> list[ScoredRow]:
+        """The table as rows; `texts` gives the digest of each row's text by id."""
+        columns = zip(
+            self.ids.tolist(),
+            self.articles.tolist(),
+            self.languages.tolist(),
+            self.targets.tolist(),
+            self.known.tolist(),
+            self.scores.swapaxes(0, 1).tolist(),
+            self.decisions.swapaxes(0, 1).tolist(),
+            strict=True,
+        )
+        return [
+            ScoredRow(
+                id=id_,
+                text=texts[id_],
+                article=article,
+                language=language,
+                targets=tuple(targets),
+                known=tuple(known),
+                scores=tuple(map(tuple, scores)),
+                decisions=tuple(map(tuple, decisions)),
+            )
+            for id_, article, language, targets, known, scores, decisions in columns
+        ]
 
 
 @dataclass(frozen=True)

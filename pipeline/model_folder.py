@@ -20,7 +20,10 @@ PACKAGES = ("numpy", "scikit-learn", "torch", "transformers")
 
 
 class ModelFacts(Record, frozen=True):
-    """What the manifest says of a model. `label_rates` are the shares of training rows with each theme."""
+    """What the manifest says of a model.
+
+    `label_rates` are the shares of training rows with each theme, `hardware` the device and precision of training.
+    """
 
     model: str
     labels: Labels
@@ -31,6 +34,7 @@ class ModelFacts(Record, frozen=True):
     training_rows: int
     training_digest: str
     label_rates: dict[str, float]
+    hardware: dict[str, str]
     versions: dict[str, str]
 
 
@@ -50,7 +54,12 @@ def load(folder: Path) -> tuple[TextClassifier, ModelFacts, Furniture, str]:
         UserError: if the folder is missing, damaged, or made by another version of the text preparation.
     """
     manifest = check_manifest(folder, "model")
-    facts = msgspec.convert(manifest.facts, ModelFacts)
+    try:
+        facts = msgspec.convert(manifest.facts, ModelFacts)
+    except msgspec.ValidationError as error:
+        raise UserError(
+            f"{folder}: made by another version of this project ({error}); train the model again"
+        ) from error
     if facts.text_version != text.VERSION:
         raise UserError(
             f"{folder}: made for text preparation {facts.text_version}, this is {text.VERSION}; train the model again"

@@ -133,6 +133,23 @@ class Scores(Record, frozen=True):
     scores: tuple[float, ...]
 
 
+class ScoredRow(Record, frozen=True):
+    """A gold row with what a model says of it out of fold; `scores` and `decisions` are (seeds, themes).
+
+    `text` is the digest of the paragraph's text: ids count paragraphs, and may say something else in another version of
+    the articles.
+    """
+
+    id: str
+    text: str
+    article: str
+    language: str
+    targets: tuple[bool, ...]
+    known: tuple[bool, ...]
+    scores: tuple[tuple[float, ...], ...]
+    decisions: tuple[tuple[bool, ...], ...]
+
+
 class CurvePoint(Record, frozen=True):
     """One epoch of one fit: mean weighted loss on the training rows and on the held-out gold."""
 

@@ -15,7 +15,7 @@ Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Precision = Literal["auto", "float32", "bfloat16"]
-SECTIONS = ("encoder", "label", "split", "crossval", "decision", "evaluation", "threads")
+SECTIONS = ("encoder", "label", "split", "crossval", "decision", "evaluation", "tracking", "threads")
 
 T = TypeVar("T")
 

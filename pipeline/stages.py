@@ -15,9 +15,10 @@ FILE = click.Path(path_type=Path)
 SETTINGS = click.option("--settings", type=FILE, required=True, help="configs/pipeline.yaml or a file like it.")
 
 
-def file_option(name: str, text: str, required: bool = True) -> Callable[[F], F]:
+def file_option(name: str, text: str, required: bool = True, default: str | None = None) -> Callable[[F], F]:
     """A named path."""
-    return click.option(f"--{name}", type=FILE, required=required, help=text)
+    required = required and default is None
+    return click.option(f"--{name}", type=FILE, required=required, default=default, show_default=True, help=text)
 
 
 @click.command()
@@ -248,23 +249,32 @@ def train(
 @file_option("scores", "Out-of-fold probabilities (JSONL).")
 @file_option("curves", "Loss by epoch (JSONL).")
 @SETTINGS
+@file_option("scored", "Gold rows with scores and decisions, from which models are compared (JSONL).")
 @file_option("out", "Folder for figures, plot data and the worst mistakes.")
 def evaluate(
-    model: str, labelled: Path, labels: Path, folds: Path, scores: Path, curves: Path, settings: Path, out: Path
+    model: str,
+    labelled: Path,
+    labels: Path,
+    folds: Path,
+    scores: Path,
+    curves: Path,
+    settings: Path,
+    scored: Path,
+    out: Path,
 ) -> None:
     r"""Measure a model's out-of-fold probabilities against gold.
 
     \b
     taqyryp evaluate --model tfidf --labelled data/labelled.jsonl --labels data/labels.json --folds data/folds.jsonl \
         --scores data/oof/tfidf.jsonl --curves data/curves/tfidf.jsonl \
-        --settings configs/pipeline.yaml --out reports/tfidf
+        --settings configs/pipeline.yaml --scored data/scored/tfidf.jsonl --out reports/tfidf
     """
     from pipeline import evaluate as core
     from pipeline import pictures
     from pipeline.decision import DecisionSettings
     from pipeline.records import GOLD, CurvePoint, FoldRow, LabelledRow, Labels, Scores
     from pipeline.settings import load_section
-    from pipeline.storage import read_json, read_jsonl, replacing_folder, write_csv, write_json
+    from pipeline.storage import digest, read_json, read_jsonl, replacing_folder, write_csv, write_json, write_jsonl
 
     evaluation = load_section(settings, "evaluation", core.EvaluationSettings)
     names, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
@@ -273,6 +283,7 @@ def evaluate(
     report = core.evaluate(parts, names, evaluation)
     drawn = pictures.draw(model, parts, report, names, read_jsonl(curves, CurvePoint))
     worst = pictures.worst_mistakes(parts[GOLD], rows, names.names, evaluation.worst)
+    write_jsonl(scored, parts[GOLD].rows({row.id: digest(row.text.encode()) for row in rows}))
     with replacing_folder(out) as folder:
         write_json(folder / "scores.json", report)
         write_csv(folder / "errors.csv", worst)
@@ -282,11 +293,9 @@ def evaluate(
 
 @click.command()
 @click.option("--model", "models", multiple=True, required=True, help="A model's name; repeat for each.")
-@file_option("oof", "Folder of out-of-fold probabilities, <model>.jsonl each.")
+@file_option("scored", "Folder of scored gold rows, <model>.jsonl each.")
 @file_option("reports", "Folder of reports, <model>/scores.json each.")
-@file_option("labelled", "Training rows (JSONL).")
 @file_option("labels", "The label set (JSON).")
-@file_option("folds", "Where each article is held out (JSONL).")
 @file_option("themes", "configs/themes.yaml, for the names people see.")
 @SETTINGS
 @file_option("metrics", "At most 20 headline numbers a model (JSON).")
@@ -294,11 +303,9 @@ def evaluate(
 @file_option("table", "The comparison as a page (Markdown).")
 def compare(
     models: tuple[str, ...],
-    oof: Path,
+    scored: Path,
     reports: Path,
-    labelled: Path,
     labels: Path,
-    folds: Path,
     themes: Path,
     settings: Path,
     metrics: Path,
@@ -308,30 +315,84 @@ def compare(
     r"""Say which model is better beyond noise.
 
     \b
-    taqyryp compare --model tfidf --model transformer --oof data/oof --reports reports \
-        --labelled data/labelled.jsonl --labels data/labels.json --folds data/folds.jsonl \
-        --themes configs/themes.yaml --settings configs/pipeline.yaml \
+    taqyryp compare --model tfidf --model transformer --scored data/scored --reports reports \
+        --labels data/labels.json --themes configs/themes.yaml --settings configs/pipeline.yaml \
         --metrics reports/metrics.json --verdicts reports/verdicts.json --table reports/comparison.md
     """
     from pipeline import compare as core
-    from pipeline.decision import DecisionSettings
-    from pipeline.evaluate import EvaluationSettings, headlines, join_all
-    from pipeline.records import GOLD, FoldRow, LabelledRow, Labels, Scores
+    from pipeline.evaluate import EvaluationSettings, headlines
+    from pipeline.metrics import Scored
+    from pipeline.records import Labels, ScoredRow
     from pipeline.settings import load, load_section
     from pipeline.storage import read_json, read_jsonl, write_json, write_text
     from pipeline.themes import ThemeSettings, display_names
 
     evaluation = load_section(settings, "evaluation", EvaluationSettings)
-    decision = load_section(settings, "decision", DecisionSettings)
-    names, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
+    names = read_json(labels, Labels)
     figures = {model: read_json(reports / model / "scores.json", dict[str, Any]) for model in models}
-    found = {model: read_jsonl(oof / f"{model}.jsonl", Scores) for model in models}
-    scored = {model: join_all(rows, places, scores, names, decision)[GOLD] for model, scores in found.items()}
-    pairs = core.compare(scored, evaluation)
+    tables = {model: Scored.of(read_jsonl(scored / f"{model}.jsonl", ScoredRow)) for model in models}
+    pairs = core.compare(tables, evaluation)
     shown = display_names(load(themes, ThemeSettings), names)
     write_json(metrics, {model: headlines(report, names) for model, report in figures.items()})
     write_json(verdicts, pairs)
     write_text(table, core.table(figures, pairs, names, shown, evaluation.level))
 
 
-STAGES = (paragraphs, label, split, encoder, crossval, train, evaluate, compare)
+@click.command()
+@file_option("lock", "dvc.lock: with which parameters the files were made.", default="dvc.lock")
+@file_option("data", "Folder of derived tables.", default="data")
+@file_option("reports", "Folder of reports, <model>/scores.json each.", default="reports")
+@file_option("models", "Folder of model folders.", default="models")
+@file_option("choice", "The champion that was chosen by hand (YAML); need not exist.", default="configs/champion.yaml")
+@file_option("settings", "configs/pipeline.yaml or a file like it.", default="configs/pipeline.yaml")
+@click.option(
+    "--all-experiments", is_flag=True, help="Results of every commit and experiment that the cache still holds."
+)
+@file_option(
+    "receipt",
+    "Where a stage leaves the results' digests (JSON). MLflow out of reach is then a warning.",
+    required=False,
+)
+def track(
+    lock: Path,
+    data: Path,
+    reports: Path,
+    models: Path,
+    choice: Path,
+    settings: Path,
+    all_experiments: bool,
+    receipt: Path | None,
+) -> None:
+    r"""Give each result its one run in MLflow, and its model a version; nothing is written twice.
+
+    \b
+    taqyryp track
+    taqyryp track --all-experiments
+    """
+    from pipeline.storage import write_json
+    from pipeline.tracking import ledger
+    from pipeline.tracking.registry import read_choice
+    from pipeline.tracking.results import Places, read_results
+    from pipeline.tracking.store import StoreError
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    if all_experiments:
+        ledger.track_all(settings, choice, say)
+        return
+    results = read_results(Places(lock, data, reports, models))
+    try:
+        ledger.track(results, settings, read_choice(choice), say)
+    except StoreError as error:
+        if receipt is None:
+            raise
+        say(
+            f"taqyryp: {error}\nNothing is lost. Once MLflow answers, run `taqyryp track`; "
+            "after experiments, `taqyryp track --all-experiments`."
+        )
+    if receipt is not None:
+        write_json(receipt, {result.model: result.key for result in results})
+
+
+STAGES = (paragraphs, label, split, encoder, crossval, train, evaluate, compare, track)

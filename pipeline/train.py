@@ -42,6 +42,7 @@ def train(
         training_rows=len(used),
         training_digest=digest(msgspec.json.encode(used)),
         label_rates=label_rates([row.targets for row in used], [row.weights for row in used], setup.labels),
+        hardware=model.hardware,
         versions=versions(),
     )
     return model, facts

@@ -14,8 +14,8 @@ from pipeline.storage import read_jsonl
 ROOT = Path(__file__).parent.parent
 THEMES = ("education", "prevention", "meritocracy", "digitalisation")
 
-# An outer `dvc repro` or experiment would lead the tests' own pipelines to the wrong repository.
-for name in [name for name in os.environ if name.startswith("DVC_")]:
+# An outer `dvc repro`, experiment or MLflow would lead the tests' own pipelines to the wrong repository or store.
+for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_"))]:
     del os.environ[name]
 
 

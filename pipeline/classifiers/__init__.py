@@ -67,6 +67,10 @@ class TextClassifier(Protocol):
     seeded: ClassVar[bool]
     """Whether the seed matters."""
 
+    @property
+    def hardware(self) -> dict[str, str]:
+        """The `device` it learns on and the `precision` it learns in."""
+
     def __init__(self, setup: Setup) -> None: ...
 
     def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:

@@ -18,6 +18,7 @@ class Majority:
 
     learns: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
+    hardware: ClassVar[dict[str, str]] = {"device": "cpu", "precision": "float64"}
 
     def __init__(self, setup: Setup) -> None:
         self.prior = np.zeros(len(setup.labels.names))

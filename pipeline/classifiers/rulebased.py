@@ -20,6 +20,7 @@ class RuleBased:
 
     learns: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
+    hardware: ClassVar[dict[str, str]] = {"device": "cpu", "precision": "float64"}
 
     def __init__(self, setup: Setup) -> None:
         self.names = setup.labels.names

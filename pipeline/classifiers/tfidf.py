@@ -37,6 +37,7 @@ class Tfidf:
 
     learns: ClassVar[bool] = True
     seeded: ClassVar[bool] = False
+    hardware: ClassVar[dict[str, str]] = {"device": "cpu", "precision": "float64"}
 
     def __init__(self, setup: Setup) -> None:
         self._build(load(setup.config, TfidfSettings), setup.labels)

@@ -120,6 +120,12 @@ class Transformer:
         self.upper = _copy(pretrained, self.settings.dropout).to(self.device)
         self.head = Head(int(pretrained.config.hidden_size), len(labels.names)).to(self.device)
 
+    @property
+    def hardware(self) -> dict[str, str]:
+        """The device and the precision that were found."""
+        precision = "bfloat16" if _bfloat16(self.settings.precision, self.device) else "float32"
+        return {"device": self.device.type, "precision": precision}
+
     def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
         """Trains for the configured epochs; no early stopping, since what would stop it would be scored by it."""
         torch.manual_seed(self.seed)

@@ -38,6 +38,7 @@ class ZeroShot:
 
     learns: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
+    hardware: ClassVar[dict[str, str]] = {"device": "cpu", "precision": "float32"}
 
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.threads)

@@ -1,0 +1,61 @@
+"""Results into MLflow: those of the files here, or of every commit and experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.evaluate import EvaluationSettings
+from pipeline.settings import load_section
+from pipeline.tracking.history import State, checked_out, states
+from pipeline.tracking.registry import Choice, TrackingSettings, move_aliases, read_choice, register
+from pipeline.tracking.results import Places, Result, read_results
+from pipeline.tracking.runs import record
+from pipeline.tracking.store import Store, project_root, with_store
+
+Say = Callable[[str], None]
+
+
+def track(results: Sequence[Result], settings: Path, choice: Choice | None, say: Say, made: int | None = None) -> None:
+    """Sees to it that each result has its run and its version, and moves the aliases.
+
+    Raises:
+        StoreError: if MLflow can't be reached or keeps us waiting.
+    """
+    kind = load_section(settings, "tracking", TrackingSettings).candidate
+    evaluation = load_section(settings, "evaluation", EvaluationSettings)
+
+    def work(store: Store) -> None:
+        for result in results:
+            run, new = record(store, result, made)
+            version = register(store, result, run)
+            where = f"version {version.version}" if version else "no model to register"
+            say(f"{result.name}: {'new run' if new else 'has its run'} {run.info.run_id}, {where}")
+        say(move_aliases(store, kind, choice, evaluation))
+
+    with_store(project_root(), work)
+
+
+def track_all(settings: Path, choice: Path, say: Say) -> None:
+    """Tracks what every commit and experiment made, oldest first; says of each that is skipped why."""
+    root = project_root()
+    for state in states(root):
+        name = state.experiment or state.commit[:10]
+        with checked_out(root, state) as folder:
+            try:
+                results = [_from(state, result) for result in read_results(Places.below(folder))]
+            except UserError as error:
+                say(f"{name}: skipped, {str(error).replace(f'{folder}/', '')}")
+                continue
+            say(f"{name}:")
+            track(results, settings, read_choice(choice), say, state.made)
+
+
+def _from(state: State, result: Result) -> Result:
+    """The result with the origin that git and DVC know, not that of the temporary checkout."""
+    tags = {**result.tags, "git.commit": state.baseline or state.commit, "git.dirty": "false"}
+    if state.experiment:
+        tags |= {"dvc.experiment": state.experiment, "dvc.baseline": state.baseline, "git.dirty": "true"}
+    return replace(result, tags=tags)

@@ -1,0 +1,194 @@
+"""Versions of the registered model: the candidate is the newest, the champion moves only for a reason.
+
+A reason is: there is none yet, a comparison that is better beyond noise, or a choice made by hand with `taqyryp
+promote`, which is kept in a committed file so that a rebuilt store honours it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from pipeline.compare import compare
+from pipeline.errors import UserError
+from pipeline.evaluate import EvaluationSettings
+from pipeline.manifest import NAME as MANIFEST
+from pipeline.metrics import Scored
+from pipeline.records import ScoredRow
+from pipeline.settings import Settings, load
+from pipeline.storage import read_jsonl, write_text
+from pipeline.tracking.results import Result
+from pipeline.tracking.runs import RESULT, Run
+from pipeline.tracking.store import Store, StoreError, project_root, tracking_uri
+
+REGISTERED = "taqyryp"
+CANDIDATE, CHAMPION = "candidate", "champion"
+JUDGED, BY_HAND = "judged", "promoted_by_hand"
+Version = Any  # mlflow.entities.model_registry.ModelVersion
+
+
+class TrackingSettings(Settings, frozen=True):
+    """Section `tracking` of configs/pipeline.yaml."""
+
+    candidate: str
+
+
+class Choice(Settings, frozen=True):
+    """The content of configs/champion.yaml: the result that someone chose, by key and by name."""
+
+    result: str
+    name: str
+
+
+def register(store: Store, result: Result, run: Run) -> Version | None:
+    """The version of a result, made if there is none; None for a model without a folder."""
+    if result.folder is None:
+        return None
+    known = {version.tags.get(RESULT): version for version in versions(store)}
+    if result.key in known:
+        return known[result.key]
+    try:
+        store.client.get_registered_model(REGISTERED)
+    except MlflowException:
+        store.client.create_registered_model(REGISTERED, description="Themes of Kazakh and Russian news paragraphs")
+    model_id = run.outputs.model_outputs[0].model_id
+    return store.client.create_model_version(
+        REGISTERED,
+        source=f"models:/{model_id}",
+        run_id=run.info.run_id,
+        tags={RESULT: result.key, "model": result.model, "name": result.name},
+        model_id=model_id,
+    )
+
+
+def versions(store: Store) -> list[Version]:
+    """All versions, oldest first."""
+    found = store.client.search_model_versions(f"name = '{REGISTERED}'")
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def move_aliases(store: Store, kind: str, chosen: Choice | None, evaluation: EvaluationSettings) -> str:
+    """Points `candidate` to the newest version of `kind`, moves `champion` if there is a reason, and says what it did.
+
+    A candidate is judged once: what someone promotes afterwards is not overruled by it.
+    """
+    known = versions(store)
+    candidates = [version for version in known if version.tags.get("model") == kind]
+    if not candidates:
+        return f"no version of {kind} yet"
+    candidate, champion = candidates[-1], by_alias(store, CHAMPION)
+    if CANDIDATE not in aliases(store, candidate):
+        store.client.set_registered_model_alias(REGISTERED, CANDIDATE, candidate.version)
+    by_hand = next((version for version in known if chosen and version.tags.get(RESULT) == chosen.result), None)
+    if by_hand and BY_HAND not in by_hand.tags:
+        _crown(store, by_hand, "chosen by hand")
+        store.client.set_model_version_tag(REGISTERED, by_hand.version, BY_HAND, "true")
+        champion = by_hand
+    if champion is None:
+        return _crown(store, candidate, "the first")
+    if champion.version == candidate.version or JUDGED in candidate.tags:
+        return f"champion stays {champion.tags.get('name')} (version {champion.version})"
+    verdict = _verdict(_scored(store, candidate), _scored(store, champion), evaluation)
+    if verdict == "better":
+        _crown(store, candidate, f"better than version {champion.version} beyond noise")
+    store.client.set_model_version_tag(REGISTERED, candidate.version, JUDGED, f"{verdict} ({champion.version})")
+    moved = "is now" if verdict == "better" else "stays"
+    holder = candidate if verdict == "better" else champion
+    return f"candidate version {candidate.version} is {verdict}: champion {moved} version {holder.version}"
+
+
+def _crown(store: Store, version: Version, why: str) -> str:
+    store.client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
+    return f"champion is now {version.tags.get('name')} (version {version.version}): {why}"
+
+
+def by_alias(store: Store, alias: str) -> Version | None:
+    """The version that an alias points to."""
+    try:
+        return store.client.get_model_version_by_alias(REGISTERED, alias)
+    except MlflowException:
+        return None
+
+
+def aliases(store: Store, version: Version) -> Sequence[str]:
+    """The aliases of a version."""
+    found: Sequence[str] = store.client.get_model_version(REGISTERED, version.version).aliases
+    return found
+
+
+def _scored(store: Store, version: Version) -> list[ScoredRow]:
+    path = mlflow.artifacts.download_artifacts(
+        run_id=version.run_id, artifact_path="scored.jsonl", tracking_uri=store.uri
+    )
+    return read_jsonl(Path(path), ScoredRow)
+
+
+def _verdict(
+    candidate: Sequence[ScoredRow], champion: Sequence[ScoredRow], evaluation: EvaluationSettings
+) -> Literal["better", "worse", "within noise", "not comparable"]:
+    """What the comparison says of the candidate, on the gold that both were scored on."""
+
+    def gold(row: ScoredRow) -> tuple[Any, ...]:
+        return row.id, row.text, row.article, row.targets, row.known
+
+    both = {gold(row) for row in candidate} & {gold(row) for row in champion}
+    if 2 * len(both) < len(candidate):
+        return "not comparable"
+    tables = {
+        name: Scored.of([row for row in rows if gold(row) in both])
+        for name, rows in (("candidate", candidate), ("champion", champion))
+    }
+    verdict: Literal["better", "worse", "within noise"] = compare(tables, evaluation)[0]["verdict"]
+    return verdict
+
+
+# ---- by hand ---------------------------------------------------------------------------------------------------------
+
+
+def read_choice(path: Path) -> Choice | None:
+    """The champion that was chosen by hand, if one was."""
+    return load(path, Choice) if path.is_file() else None
+
+
+def promote(store: Store, number: str, path: Path) -> str:
+    """Makes a version the champion and writes the choice down.
+
+    Raises:
+        UserError: if there is no such version.
+    """
+    known = {version.version: version for version in versions(store)}
+    version = {str(key): value for key, value in known.items()}.get(number)
+    if version is None:
+        raise UserError(f"version {number} is not one of {', '.join(map(str, known)) or 'none yet'} of {REGISTERED}")
+    name = version.tags["name"]
+    write_text(
+        path,
+        "# The champion that `taqyryp promote` was told; a rebuilt MLflow store honours it. Commit this file.\n"
+        f"result: {version.tags[RESULT]}\nname: {name}\n",
+    )
+    store.client.set_model_version_tag(REGISTERED, number, BY_HAND, "true")
+    return _crown(store, version, "chosen by hand")
+
+
+def fetch(uri: str) -> Path:
+    """The model folder behind an MLflow URI such as models:/taqyryp@champion.
+
+    Raises:
+        StoreError: if MLflow has no such model or can't be reached.
+        UserError: if it holds another kind of model.
+    """
+    where = tracking_uri(project_root())
+    mlflow.set_tracking_uri(where)
+    mlflow.set_registry_uri(where)
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(uri))
+    except (MlflowException, OSError) as error:
+        raise StoreError(f"{uri}: {' '.join(str(error).split())[:300]} (MLflow at {where})") from error
+    found = sorted(folder.glob(f"artifacts/*/{MANIFEST}"))
+    if not found:
+        raise UserError(f"{uri}: not a model of this project (no artifacts/<model>/{MANIFEST} in it)")
+    return found[0].parent
