@@ -142,7 +142,13 @@ def test_a_run_holds_what_there_is_to_know(made: Project) -> None:
     metrics = dict(rows(store, f"select key, value from latest_metrics where run_uuid = '{run}'"))
     headline = json.loads((made.folder / "reports/metrics.json").read_text())["tfidf"]
     assert headline.items() <= metrics.items()
-    assert {"f1/education/kk", "precision/prevention", "ap/digitalisation", "f1_high/education"} <= metrics.keys()
+    assert {
+        "f1_kk/education",
+        "f1_macro/kk",
+        "precision/prevention",
+        "ap/digitalisation",
+        "f1_high/education",
+    } <= metrics.keys()
     tagged = dict(rows(store, f"select key, value from tags where run_uuid = '{run}'"))
     assert (tagged["device"], tagged["precision"]) == ("cpu", "float64")
     assert {"digest.data", "digest.stages", "digest.model", "git.commit", "git.dirty"} <= tagged.keys()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import mlflow
+import msgspec
 from mlflow.exceptions import MlflowException
 
 from pipeline.compare import compare
@@ -22,7 +23,7 @@ from pipeline.records import ScoredRow
 from pipeline.settings import Settings, load
 from pipeline.storage import read_jsonl, write_text
 from pipeline.tracking.results import Result
-from pipeline.tracking.runs import RESULT, Run
+from pipeline.tracking.runs import RESULT, Run, note
 from pipeline.tracking.store import Store, StoreError, project_root, tracking_uri
 
 REGISTERED = "taqyryp"
@@ -56,13 +57,18 @@ def register(store: Store, result: Result, run: Run) -> Version | None:
     except MlflowException:
         store.client.create_registered_model(REGISTERED, description="Themes of Kazakh and Russian news paragraphs")
     model_id = run.outputs.model_outputs[0].model_id
-    return store.client.create_model_version(
+    version = store.client.create_model_version(
         REGISTERED,
         source=f"models:/{model_id}",
         run_id=run.info.run_id,
         tags={RESULT: result.key, "model": result.model, "name": result.name},
+        description=note(result),
         model_id=model_id,
     )
+    # What mlflow.register_model does, too: the logged model's page then shows the version.
+    shown = msgspec.json.encode([{"name": REGISTERED, "version": version.version}]).decode()
+    store.client.set_logged_model_tags(model_id, {"mlflow.modelVersions": shown})
+    return version
 
 
 def versions(store: Store) -> list[Version]:

@@ -166,10 +166,16 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 
 
 def _metrics(report: Mapping[str, Any], labels: Labels) -> dict[str, float]:
-    """The headline numbers, then all others, in the vocabulary of the reports; those of a language end in its code."""
+    """The headline numbers, then all others, in the vocabulary of the reports.
+
+    MLflow puts what stands before the last slash into one section of charts. So a language's figures of all themes are
+    `f1_kk/education`, one section; its overall ones `f1_macro/kk`.
+    """
     metrics: dict[str, float] = headlines(report, labels) | report["figures"]
     for language, values in report["languages"].items():
-        metrics |= {f"{name}/{language}": value for name, value in values.items()}
+        for name, value in values.items():
+            figure, slash, theme = name.partition("/")
+            metrics[f"{figure}_{language}/{theme}" if slash else f"{name}/{language}"] = value
     for name, (low, high) in ((n, v) for n, v in report["intervals"]["all"].items() if n.startswith("f1/")):
         metrics |= {name.replace("f1/", "f1_low/"): low, name.replace("f1/", "f1_high/"): high}
     return metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import os
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from mlflow.pyfunc import save_model
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Map
 
+from pipeline.classifiers import MODELS
 from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS, figures
 from pipeline.tracking.results import Dataset, Result
 from pipeline.tracking.store import Store, project_root
@@ -85,7 +87,8 @@ def _discard(store: Store, run: Run) -> None:
 
 def _write(store: Store, result: Result, made: int | None) -> Run:
     client, start = store.client, made or int(time.time() * 1000)
-    tags = {RESULT: result.key, **result.tags, "mlflow.note.content": _note(result), "mlflow.source.name": "dvc.yaml"}
+    tags = {RESULT: result.key, **result.tags, "mlflow.note.content": note(result), "mlflow.source.name": "dvc.yaml"}
+    tags["mlflow.runColor"] = _colour(result)
     if commit := result.tags.get("git.commit"):
         tags["mlflow.source.git.commit"] = commit
     run_id = client.create_run(store.experiment, start_time=start, tags=tags, run_name=result.name).info.run_id
@@ -105,7 +108,15 @@ def _write(store: Store, result: Result, made: int | None) -> Run:
     return client.get_run(run_id)
 
 
-def _note(result: Result) -> str:
+def _colour(result: Result) -> str:
+    """A hue for the kind of model, lighter or darker by the result: MLflow gives two runs the same colour at times."""
+    hue = list(MODELS).index(result.model) / len(MODELS) if result.model in MODELS else 0.0
+    lightness = 0.3 + 0.35 * int(result.key[:4], 16) / 0xFFFF
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, lightness, 0.6))
+
+
+def note(result: Result) -> str:
+    """What people should know before they read the figures."""
     gold = next(dataset for dataset in result.datasets if dataset.context == "evaluation").profile
     low, high = result.metrics["f1_macro_low"], result.metrics["f1_macro_high"]
     return (

@@ -24,6 +24,8 @@ from pipeline.storage import digest
 
 T = TypeVar("T")
 EXPERIMENT = "taqyryp"
+KIND = "mlflow.experimentKind"
+"""Tag that makes MLflow's UI open the experiment as model training, not as work on language models."""
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 120
 """Others of our own processes may write a run each before it is our turn; one that hangs gives up by itself."""
@@ -116,7 +118,8 @@ def _open(uri: str, root: Path, meter: Meter) -> Store:
     experiment = patient.get_experiment_by_name(name)
     if experiment is None:
         location = artifacts.as_uri() if artifacts else None
-        return Store(patient, uri, patient.create_experiment(name, artifact_location=location), artifacts)
+        made = patient.create_experiment(name, artifact_location=location, tags={KIND: "custom_model_development"})
+        return Store(patient, uri, made, artifacts)
     if experiment.lifecycle_stage != "active":
         raise StoreError(f"MLflow at {uri}: experiment {name!r} is deleted; restore it, or purge it with `mlflow gc`")
     if artifacts and experiment.artifact_location != artifacts.as_uri():
