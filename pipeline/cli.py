@@ -151,7 +151,7 @@ def promote(version: str, choice: Path) -> None:
     from pipeline.tracking import registry
     from pipeline.tracking.store import project_root, with_store
 
-    click.echo(with_store(project_root(), lambda store: registry.promote(store, version, choice)), err=True)
+    click.echo(with_store(project_root(), lambda store: registry.promote(store, version, choice), seconds=60), err=True)
 
 
 for stage in STAGES:

@@ -383,7 +383,7 @@ def track(
         return
     results = read_results(Places(lock, data, reports, models))
     try:
-        ledger.track(results, settings, read_choice(choice), say)
+        ledger.track(results, settings, read_choice(choice), say, hurry=receipt is not None)
     except StoreError as error:
         if receipt is None:
             raise

@@ -373,7 +373,7 @@ def test_a_store_in_trouble_costs_no_result(
         took = time.monotonic() - start
         assert "Nothing is lost. Once MLflow answers, run `taqyryp track`" in printed
         assert "Traceback" not in printed
-        assert took < 10 + 10, printed  # DVC and the imports take the rest
+        assert took < 10 + 8, printed  # DVC, its locks and the other imports take the rest
         assert uri in fresh.run("taqyryp", "track", fails=True)
     monkeypatch.delitem(fresh.environment, "MLFLOW_TRACKING_URI")
     fresh.run("taqyryp", "track")

@@ -16,15 +16,26 @@ from pipeline.tracking.runs import record
 from pipeline.tracking.store import Store, project_root, with_store
 
 Say = Callable[[str], None]
+BY_HAND_SECONDS = 60
+"""What someone who calls `taqyryp track` may wait for each result."""
 
 
-def track(results: Sequence[Result], settings: Path, choice: Choice | None, say: Say, made: int | None = None) -> None:
+def track(
+    results: Sequence[Result],
+    settings: Path,
+    choice: Choice | None,
+    say: Say,
+    hurry: bool = False,
+    made: int | None = None,
+) -> None:
     """Sees to it that each result has its run and its version, and moves the aliases.
+
+    In a `hurry` no more than the configured patience is spent on waiting. `made` is when the results were made (ms).
 
     Raises:
         StoreError: if MLflow can't be reached or keeps us waiting.
     """
-    kind = load_section(settings, "tracking", TrackingSettings).candidate
+    tracking = load_section(settings, "tracking", TrackingSettings)
     evaluation = load_section(settings, "evaluation", EvaluationSettings)
 
     def work(store: Store) -> None:
@@ -33,9 +44,9 @@ def track(results: Sequence[Result], settings: Path, choice: Choice | None, say:
             version = register(store, result, run)
             where = f"version {version.version}" if version else "no model to register"
             say(f"{result.name}: {'new run' if new else 'has its run'} {run.info.run_id}, {where}")
-        say(move_aliases(store, kind, choice, evaluation))
+        say(move_aliases(store, tracking.candidate, choice, evaluation))
 
-    with_store(project_root(), work)
+    with_store(project_root(), work, tracking.patience if hurry else BY_HAND_SECONDS * len(results))
 
 
 def track_all(settings: Path, choice: Path, say: Say) -> None:
@@ -50,7 +61,7 @@ def track_all(settings: Path, choice: Path, say: Say) -> None:
                 say(f"{name}: skipped, {str(error).replace(f'{folder}/', '')}")
                 continue
             say(f"{name}:")
-            track(results, settings, read_choice(choice), say, state.made)
+            track(results, settings, read_choice(choice), say, made=state.made)
 
 
 def _from(state: State, result: Result) -> Result:

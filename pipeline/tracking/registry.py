@@ -20,7 +20,7 @@ from pipeline.evaluate import EvaluationSettings
 from pipeline.manifest import NAME as MANIFEST
 from pipeline.metrics import Scored
 from pipeline.records import ScoredRow
-from pipeline.settings import Settings, load
+from pipeline.settings import Positive, Settings, load
 from pipeline.storage import read_jsonl, write_text
 from pipeline.tracking.results import Result
 from pipeline.tracking.runs import RESULT, Run, note
@@ -36,6 +36,7 @@ class TrackingSettings(Settings, frozen=True):
     """Section `tracking` of configs/pipeline.yaml."""
 
     candidate: str
+    patience: Positive
 
 
 class Choice(Settings, frozen=True):

@@ -64,7 +64,7 @@ def tracking_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{root / 'mlflow.db'}"
 
 
-def with_store(root: Path, work: Callable[[Store], T], seconds: float = 10) -> T:
+def with_store(root: Path, work: Callable[[Store], T], seconds: float) -> T:
     """What `work` returns for the opened store, with no other of our processes in it.
 
     Uploads take the time they take; all that the store is asked besides may take `seconds` together.
@@ -105,12 +105,13 @@ def _shared_lock(uri: str) -> Path:
 
 
 def _open(uri: str, root: Path, meter: Meter) -> Store:
+    if uri.startswith(SQLITE):
+        _refuse_foreign_lock(Path(uri.removeprefix(SQLITE)))
     # MLflow resolves a model's URI by its global setting, not by the client's: else in a store of the current folder.
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     if uri.startswith(SQLITE):
-        _refuse_foreign_lock(Path(uri.removeprefix(SQLITE)))
         client.get_experiment("0")  # makes a fresh store's tables, some seconds that are not the store's fault
     patient = Patient(client, meter)
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
@@ -155,8 +156,7 @@ class Meter:
         self._since = time.monotonic()
 
     def __exit__(self, *_: object) -> None:
-        self._total += time.monotonic() - self._since
-        self._since = 0.0
+        self._total, self._since = self._total + time.monotonic() - self._since, 0.0
 
     @property
     def over(self) -> bool:
@@ -164,20 +164,12 @@ class Meter:
         since = self._since
         return self._total + (time.monotonic() - since if since else 0.0) > self.limit
 
-    def renew(self) -> None:
-        """Starts from nothing, for the next result."""
-        self._total = 0.0
-
 
 class Patient:
     """A client whose questions run the meter, uploads apart."""
 
     def __init__(self, client: MlflowClient, meter: Meter) -> None:
         self._client, self._meter = client, meter
-
-    def renew(self) -> None:
-        """A new result may wait anew."""
-        self._meter.renew()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
