@@ -373,7 +373,7 @@ def test_a_store_in_trouble_costs_no_result(
         took = time.monotonic() - start
         assert "Nothing is lost. Once MLflow answers, run `taqyryp track`" in printed
         assert "Traceback" not in printed
-        assert took < 10 + 8, printed  # DVC, its locks and the other imports take the rest
+        assert took < 30, printed  # 6 s of patience, DVC and imports; MLflow alone would try for more than 100 s
         assert uri in fresh.run("taqyryp", "track", fails=True)
     monkeypatch.delitem(fresh.environment, "MLFLOW_TRACKING_URI")
     fresh.run("taqyryp", "track")

@@ -35,7 +35,7 @@ def states(root: Path) -> list[State]:
         parts = ref.removeprefix(EXPERIMENTS).split("/")
         if len(parts) == 3 and len(parts[0]) == 2:  # refs/exps/ab/cdef…/name; others are DVC's own
             experiments[commit] = (parts[2], "".join(parts[:2]))
-    commits = _git(root, "log", "--branches", "--format=%H %ct", "--", "dvc.lock").splitlines()
+    commits = _git(root, "log", "--branches", "--tags", "--remotes", "--format=%H %ct", "--", "dvc.lock").splitlines()
     commits += [_git(root, "show", "-s", "--format=%H %ct", commit) for commit in experiments]
     found: dict[str, State] = {}
     for line in sorted(commits, key=lambda line: int(line.split()[1])):

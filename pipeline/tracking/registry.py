@@ -6,6 +6,9 @@ promote`, which is kept in a committed file so that a rebuilt store honours it.
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +27,7 @@ from pipeline.settings import Positive, Settings, load
 from pipeline.storage import read_jsonl, write_text
 from pipeline.tracking.results import Result
 from pipeline.tracking.runs import RESULT, Run, note
-from pipeline.tracking.store import Store, StoreError, project_root, tracking_uri
+from pipeline.tracking.store import SQLITE, Store, StoreError, project_root, tracking_uri
 
 REGISTERED = "taqyryp"
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -191,8 +194,12 @@ def fetch(uri: str) -> Path:
     where = tracking_uri(project_root())
     mlflow.set_tracking_uri(where)
     mlflow.set_registry_uri(where)
+    kept = None
+    if not where.startswith(SQLITE):  # copied from the server, for as long as this process lives
+        kept = tempfile.mkdtemp(prefix="taqyryp-")
+        atexit.register(shutil.rmtree, kept, ignore_errors=True)
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(uri))
+        folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=kept))
     except (MlflowException, OSError) as error:
         raise StoreError(f"{uri}: {' '.join(str(error).split())[:300]} (MLflow at {where})") from error
     found = sorted(folder.glob(f"artifacts/*/{MANIFEST}"))

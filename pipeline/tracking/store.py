@@ -60,8 +60,9 @@ def project_root() -> Path:
 
 
 def tracking_uri(root: Path) -> str:
-    """`MLFLOW_TRACKING_URI`, or the SQLite file of the checkout."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{root / 'mlflow.db'}"
+    """`MLFLOW_TRACKING_URI`, or the SQLite file of the checkout; a relative SQLite path starts at the checkout, too."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+    return f"{SQLITE}{root / uri.removeprefix(SQLITE)}" if uri.startswith(SQLITE) else uri
 
 
 def with_store(root: Path, work: Callable[[Store], T], seconds: float) -> T:
@@ -74,8 +75,8 @@ def with_store(root: Path, work: Callable[[Store], T], seconds: float) -> T:
     """
     uri, meter = tracking_uri(root), Meter(seconds)
     try:
-        with _one_writer(uri, root):
-            return _watched(lambda: work(_open(uri, root, meter)), meter)
+        with _one_writer(uri):
+            return _watched(lambda: work(_open(uri, meter)), meter)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         if getattr(error, "error_code", None) in OUR_MISTAKES:
             raise
@@ -83,7 +84,7 @@ def with_store(root: Path, work: Callable[[Store], T], seconds: float) -> T:
 
 
 @contextmanager
-def _one_writer(uri: str, root: Path) -> Iterator[None]:
+def _one_writer(uri: str) -> Iterator[None]:
     """Holds a lock that dies with the process: MLflow's own tables don't stop two from making the same run."""
     here = uri.startswith(SQLITE)
     place = Path(f"{uri.removeprefix(SQLITE)}.lock") if here else _shared_lock(uri)
@@ -104,18 +105,19 @@ def _shared_lock(uri: str) -> Path:
     return Path(tempfile.gettempdir()) / f"taqyryp-{os.getuid()}-{digest(uri.encode())[:16]}.lock"
 
 
-def _open(uri: str, root: Path, meter: Meter) -> Store:
-    if uri.startswith(SQLITE):
-        _refuse_foreign_lock(Path(uri.removeprefix(SQLITE)))
+def _open(uri: str, meter: Meter) -> Store:
+    database = Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+    if database:
+        _refuse_foreign_lock(database)
     # MLflow resolves a model's URI by its global setting, not by the client's: else in a store of the current folder.
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    if uri.startswith(SQLITE):
+    if database:
         client.get_experiment("0")  # makes a fresh store's tables, some seconds that are not the store's fault
     patient = Patient(client, meter)
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    artifacts = root / "mlruns" if uri == f"{SQLITE}{root / 'mlflow.db'}" else None
+    artifacts = database.parent / "mlruns" if database else None
     experiment = patient.get_experiment_by_name(name)
     if experiment is None:
         location = artifacts.as_uri() if artifacts else None
