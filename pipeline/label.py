@@ -71,14 +71,14 @@ def label_exemplars(
     return rows
 
 
-def read_exemplars(path: Path, labels: Labels, others: Sequence[LabelledRow]) -> list[Exemplar]:
-    """Exemplars, each checked.
+def read_exemplars(path: Path, labels: Labels, others: Mapping[str, str]) -> list[Exemplar]:
+    """Exemplars, or the challenge set, each checked.
 
     Raises:
         UserError: naming the line, if a theme is not a label or was not asked, or a run of six words stands in another
-            exemplar or in one of the `others` (gold that such a row would give away).
+            line or in one of the `others`, texts by name (gold and challenge rows that such a line would give away).
     """
-    seen = {run: row.id for row in others for run in _runs(row.text)}
+    seen = {run: name for name, text in others.items() for run in _runs(text)}
     exemplars = []
     for number, exemplar in read_numbered_jsonl(path, Exemplar):
         place = f"{path}:{number}"

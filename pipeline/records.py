@@ -70,15 +70,19 @@ class Annotation(Record, frozen=True, omit_defaults=True):
 
 
 class Exemplar(Record, frozen=True):
-    """A paragraph written for training. It never scores anything. `by` says who wrote and labelled it."""
+    """A paragraph written for training, or (in the challenge set) to score what training made; never for both.
+
+    `by` says who wrote and labelled it, `readings` how others labelled it independently.
+    """
 
     language: str
     text: str
     asked: tuple[str, ...]
     themes: tuple[str, ...]
     kind: str
-    register: str
     by: str
+    register: str = ""
+    readings: dict[str, tuple[str, ...]] = {}
 
 
 class Labels(Record, frozen=True):

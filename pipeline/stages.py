@@ -49,6 +49,7 @@ def paragraphs(articles: Path, furniture: Path, out: Path, rejected: Path, repor
 @file_option("paragraphs", "Kept paragraphs (JSONL).", required=False)
 @file_option("annotations", "What was annotated by hand (JSONL).", required=False)
 @file_option("exemplars", "Paragraphs written for training (JSONL).", required=False)
+@file_option("challenge", "Paragraphs written to score models, which no exemplar may resemble (JSONL).", required=False)
 @file_option("table", "Instead of paragraphs and annotations: a labelled table (JSONL, CSV, TSV).", required=False)
 @file_option("themes", "configs/themes.yaml or a file like it.")
 @file_option("rules", "Labelling rules (YAML).")
@@ -60,6 +61,7 @@ def label(
     paragraphs: Path | None,
     annotations: Path | None,
     exemplars: Path | None,
+    challenge: Path | None,
     table: Path | None,
     themes: Path,
     rules: Path,
@@ -72,7 +74,7 @@ def label(
 
     \b
     taqyryp label --paragraphs data/paragraphs.jsonl --annotations seeds/annotations.jsonl \
-        --exemplars seeds/exemplars.jsonl \
+        --exemplars seeds/exemplars.jsonl --challenge seeds/challenge.jsonl \
         --themes configs/themes.yaml --rules configs/rules.yaml --settings configs/pipeline.yaml \
         --out data/labelled.jsonl --labels data/labels.json --report reports/labelling.json
     """
@@ -99,8 +101,12 @@ def label(
         )
     else:
         raise click.UsageError("give --table alone, or --paragraphs and --annotations")
+    others = {row.id: row.text for row in rows}
+    if challenge is not None:
+        kept = core.read_exemplars(challenge, names, others)
+        others |= {f"{challenge}: {row.text[:40]}…": row.text for row in kept}
     if exemplars is not None:
-        rows += core.label_exemplars(core.read_exemplars(exemplars, names, rows), names, voters, weights)
+        rows += core.label_exemplars(core.read_exemplars(exemplars, names, others), names, voters, weights)
     write_jsonl(out, rows)
     write_json(labels, names)
     write_json(report, core.report(rows, names, voters, agreement))
@@ -339,6 +345,36 @@ def compare(
 
 
 @click.command()
+@file_option("model", "Folder of a trained model.")
+@file_option("challenge", "Paragraphs written to score models (JSONL).")
+@click.option(
+    "--part", type=click.Choice(["dev", "final"]), default="dev", show_default=True, help="final is read once."
+)
+@SETTINGS
+@file_option("out", "Folder for figures and mistakes.")
+def challenge(model: Path, challenge: Path, part: str, settings: Path, out: Path) -> None:
+    r"""Score a trained model on paragraphs that were written to be hard.
+
+    \b
+    taqyryp challenge --model models/tfidf --challenge seeds/challenge.jsonl --settings configs/pipeline.yaml \
+        --out reports/challenge/tfidf
+    """
+    from pipeline import challenge as core
+    from pipeline.classify import Classifier
+    from pipeline.evaluate import EvaluationSettings
+    from pipeline.label import read_exemplars
+    from pipeline.settings import load_section
+    from pipeline.storage import replacing_folder, write_csv, write_json
+
+    classifier = Classifier.load(model)
+    rows = [row for row in read_exemplars(challenge, classifier.facts.labels, {}) if core.part(row) == part]
+    report, mistakes = core.score(classifier, rows, load_section(settings, "evaluation", EvaluationSettings))
+    with replacing_folder(out) as folder:
+        write_json(folder / f"{part}.json", report)
+        write_csv(folder / "errors.csv", mistakes)
+
+
+@click.command()
 @file_option("lock", "dvc.lock: with which parameters the files were made.", default="dvc.lock")
 @file_option("data", "Folder of derived tables.", default="data")
 @file_option("reports", "Folder of reports, <model>/scores.json each.", default="reports")
@@ -395,4 +431,4 @@ def track(
         write_json(receipt, {result.model: result.key for result in results})
 
 
-STAGES = (paragraphs, label, split, encoder, crossval, train, evaluate, compare, track)
+STAGES = (paragraphs, label, split, encoder, crossval, train, evaluate, compare, challenge, track)

@@ -108,7 +108,7 @@ def test_exemplars_train_and_are_never_held_out(tmp_path: Path) -> None:
     path = exemplars(
         tmp_path, {"text": "Жаңа мектеп ашылды."}, {"text": "Қар жауды.", "themes": [], "asked": ["sport"]}
     )
-    first, second = label_exemplars(read_exemplars(path, LABELS, []), LABELS, RULES, WEIGHTS)
+    first, second = label_exemplars(read_exemplars(path, LABELS, {}), LABELS, RULES, WEIGHTS)
     assert (first.id, first.article, first.provenance) == ("exemplars-0001", "exemplars", "exemplar")
     assert (first.targets, first.weights) == ((1.0, 0.0), (0.8, 0.8))
     assert second.weights == (0.0, 0.8)
@@ -129,7 +129,7 @@ RUN = "бір екі үш төрт бес алты"
 def test_exemplars_that_do_not_fit_are_refused(rows: list[dict[str, Any]], part: str, tmp_path: Path) -> None:
     gold = msgspec.structs.replace(labelled("жеті сегіз тоғыз он жүз мың"), id="gold-1")
     with pytest.raises(UserError) as error:
-        read_exemplars(exemplars(tmp_path, *rows), LABELS, [gold])
+        read_exemplars(exemplars(tmp_path, *rows), LABELS, {gold.id: gold.text})
     assert part in str(error.value)
 
 

@@ -49,7 +49,7 @@ class Result:
     curves: list[tuple[str, int, float]]
     datasets: tuple[Dataset, ...]
     tags: dict[str, str]
-    report: Path
+    reports: tuple[Path, ...]
     scored: Path
     folder: Path | None
     stored: str
@@ -94,11 +94,12 @@ def _result(model: str, places: Places, stages: Mapping[str, Any]) -> Result:
     scored, report, folder = places.data / "scored" / f"{model}.jsonl", places.reports / model, places.models / model
     last = f"evaluate@{model}"
     _check_scored(scored, stages.get(last, {}))
-    lineage = _lineage(stages, [last, f"train@{model}"])
+    lineage = _lineage(stages, [last, f"train@{model}", f"challenge@{model}"])
+    challenge = places.reports / "challenge" / model
     params = _params(lineage.values())
     data = [places.data / name for name in ("labelled.jsonl", "labels.json", "folds.jsonl")]
     files = {path.name: file_digest(path) for path in [*data, scored]}
-    files |= {path.relative_to(report).as_posix(): file_digest(path) for path in _files(report)}
+    files |= {path.relative_to(places.reports).as_posix(): file_digest(path) for path in _files(report, challenge)}
     manifest = check_manifest(folder, "model") if folder.is_dir() else None
     tags = {"model": model, "digest.data": digest(msgspec.json.encode([files[path.name] for path in data]))}
     tags["digest.stages"] = digest(msgspec.json.encode(lineage, order="sorted"))
@@ -110,19 +111,19 @@ def _result(model: str, places: Places, stages: Mapping[str, Any]) -> Result:
         model=model,
         key=key,
         params=params,
-        metrics=_metrics(read_json(report / "scores.json", dict[str, Any]), labels),
+        metrics=_metrics(read_json(report / "scores.json", dict[str, Any]), labels) | _challenge_metrics(challenge),
         curves=_curves(places.data / "curves" / f"{model}.jsonl"),
         datasets=_datasets(places.data / "labelled.jsonl", tags["digest.data"]),
         tags={**tags, **_origin(places.lock.parent)},
-        report=report,
+        reports=tuple(folder for folder in (report, challenge) if folder.is_dir()),
         scored=scored,
         folder=folder if manifest else None,
         stored=next((out["md5"] for out in stages.get(f"train@{model}", {}).get("outs", [])), ""),
     )
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _files(*folders: Path) -> list[Path]:
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
 
 
 def _check_scored(path: Path, stage: Mapping[str, Any]) -> None:
@@ -179,6 +180,20 @@ def _metrics(report: Mapping[str, Any], labels: Labels) -> dict[str, float]:
     for name, (low, high) in ((n, v) for n, v in report["intervals"]["all"].items() if n.startswith("f1/")):
         metrics |= {name.replace("f1/", "f1_low/"): low, name.replace("f1/", "f1_high/"): high}
     return metrics
+
+
+def _challenge_metrics(folder: Path) -> dict[str, float]:
+    """The figures on the challenge set, all under names that begin with it; none for a model that did not take it."""
+    if not (folder / "dev.json").is_file():
+        return {}
+    report = read_json(folder / "dev.json", dict[str, Any])
+    metrics = {}
+    for language, values in {"": report["figures"], **report["languages"]}.items():
+        for name, value in values.items():
+            figure, slash, theme = name.partition("/")
+            suffix = f"_{language}" if language else ""
+            metrics[f"challenge_{figure}{suffix}/{theme}" if slash else f"challenge/{name}{suffix}"] = value
+    return {name: value for name, value in metrics.items() if value is not None}
 
 
 def _curves(path: Path) -> list[tuple[str, int, float]]:

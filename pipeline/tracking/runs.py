@@ -135,7 +135,10 @@ def _dataset(dataset: Dataset) -> DatasetInput:
 
 def _collect(result: Result, folder: Path) -> None:
     """The run's artifacts: figures, their data, the error table, all scores by row."""
-    shutil.copytree(result.report, folder, dirs_exist_ok=True)
+    report, *others = result.reports
+    shutil.copytree(report, folder, dirs_exist_ok=True)
+    for other in others:
+        shutil.copytree(other, folder / other.parent.name)
     shutil.copyfile(result.scored, folder / "scored.jsonl")
     for picture in sorted((folder / "plots").glob("*.csv")):
         figures.draw(picture, picture.with_suffix(".png"), result.name)
