@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -62,6 +63,8 @@ PACKAGES = (
     "tqdm",
     "transformers",
 )
+PARAMS_AT_ONCE, METRICS_AT_ONCE = 100, 1000
+"""MLflow takes no more in one call (https://mlflow.org/docs/latest/rest-api.html#log-batch)."""
 Run = Any  # mlflow.entities.Run, whose type MLflow does not export to type checkers
 
 
@@ -92,20 +95,28 @@ def _write(store: Store, result: Result, made: int | None) -> Run:
     if commit := result.tags.get("git.commit"):
         tags["mlflow.source.git.commit"] = commit
     run_id = client.create_run(store.experiment, start_time=start, tags=tags, run_name=result.name).info.run_id
-    client.log_batch(run_id, params=[Param(name, value) for name, value in result.params.items()])
+    params = [Param(_allowed(name), value) for name, value in result.params.items()]
+    for start_at in range(0, len(params), PARAMS_AT_ONCE):
+        client.log_batch(run_id, params=params[start_at : start_at + PARAMS_AT_ONCE])
     client.log_inputs(run_id, [_dataset(dataset) for dataset in result.datasets])
     model_id = _log_model(store, result, run_id) if result.folder else None
     scored = next(dataset for dataset in result.datasets if dataset.context == "evaluation")
     linked = {"model_id": model_id, "dataset_name": scored.name, "dataset_digest": scored.digest}
-    metrics = [Metric(name, value, start, 0, **linked) for name, value in result.metrics.items()]
+    metrics = [Metric(_allowed(name), value, start, 0, **linked) for name, value in result.metrics.items()]
     metrics += [Metric(name, value, start, epoch, model_id=model_id) for name, epoch, value in result.curves]
-    client.log_batch(run_id, metrics=metrics)
+    for start_at in range(0, len(metrics), METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=metrics[start_at : start_at + METRICS_AT_ONCE])
     with tempfile.TemporaryDirectory() as folder:
         _collect(result, Path(folder))
         client.log_artifacts(run_id, folder)
     client.set_terminated(run_id, end_time=made)
     client.set_tag(run_id, COMPLETE, "true")
     return client.get_run(run_id)
+
+
+def _allowed(name: str) -> str:
+    """A name that MLflow takes: a theme may hold a comma or a bracket, the name of a metric may not."""
+    return re.sub(r"[^/\w.\- :]", "_", name)
 
 
 def _colour(result: Result) -> str:
