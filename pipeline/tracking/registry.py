@@ -56,9 +56,7 @@ def register(store: Store, result: Result, run: Run) -> Version | None:
     known = {version.tags.get(RESULT): version for version in versions(store)}
     if result.key in known:
         return known[result.key]
-    try:
-        store.client.get_registered_model(REGISTERED)
-    except MlflowException:
+    if not known and not store.client.search_registered_models(f"name = '{REGISTERED}'"):
         store.client.create_registered_model(REGISTERED, description="Themes of Kazakh and Russian news paragraphs")
     model_id = run.outputs.model_outputs[0].model_id
     version = store.client.create_model_version(
@@ -90,8 +88,11 @@ def move_aliases(store: Store, kind: str, chosen: Choice | None, evaluation: Eva
     candidates = [version for version in known if version.tags.get("model") == kind]
     if not candidates:
         return f"no version of {kind} yet"
-    candidate, champion = candidates[-1], by_alias(store, CHAMPION)
-    if CANDIDATE not in aliases(store, candidate):
+    # Trouble of the store is an error here, never the answer that there is no champion.
+    pointed = {alias: str(number) for alias, number in store.client.get_registered_model(REGISTERED).aliases.items()}
+    candidate = candidates[-1]
+    champion = next((version for version in known if str(version.version) == pointed.get(CHAMPION)), None)
+    if pointed.get(CANDIDATE) != str(candidate.version):
         store.client.set_registered_model_alias(REGISTERED, CANDIDATE, candidate.version)
     by_hand = next((version for version in known if chosen and version.tags.get(RESULT) == chosen.result), None)
     if by_hand and BY_HAND not in by_hand.tags:
@@ -114,20 +115,6 @@ def move_aliases(store: Store, kind: str, chosen: Choice | None, evaluation: Eva
 def _crown(store: Store, version: Version, why: str) -> str:
     store.client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
     return f"champion is now {version.tags.get('name')} (version {version.version}): {why}"
-
-
-def by_alias(store: Store, alias: str) -> Version | None:
-    """The version that an alias points to."""
-    try:
-        return store.client.get_model_version_by_alias(REGISTERED, alias)
-    except MlflowException:
-        return None
-
-
-def aliases(store: Store, version: Version) -> Sequence[str]:
-    """The aliases of a version."""
-    found: Sequence[str] = store.client.get_model_version(REGISTERED, version.version).aliases
-    return found
 
 
 def _scored(store: Store, version: Version) -> list[ScoredRow]:
@@ -170,10 +157,10 @@ def promote(store: Store, number: str, path: Path) -> str:
     Raises:
         UserError: if there is no such version.
     """
-    known = {version.version: version for version in versions(store)}
-    version = {str(key): value for key, value in known.items()}.get(number)
+    known = {str(version.version): version for version in versions(store)}
+    version = known.get(number)
     if version is None:
-        raise UserError(f"version {number} is not one of {', '.join(map(str, known)) or 'none yet'} of {REGISTERED}")
+        raise UserError(f"version {number} is not one of {', '.join(known) or 'none yet'} of {REGISTERED}")
     name = version.tags["name"]
     write_text(
         path,
