@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.records import Exemplar, LabelledRow, Labels, Paragraph
 from pipeline.rules import SIGN, Rules, Vote
 from pipeline.settings import Probability, Settings
-from pipeline.storage import read_numbered_jsonl
+from pipeline.storage import digest, read_numbered_jsonl
 from pipeline.tables import TableRow
 from pipeline.text import prepare
 from pipeline.themes import check_themes
@@ -28,8 +28,8 @@ class LabelSettings(Settings, frozen=True):
     rule_weight: Probability
 
 
-EXEMPLARS = "exemplars"
-"""The article that exemplars are taken to stand in: it has no gold row, so it is never held out."""
+Part = Literal["dev", "final"]
+PARTS: tuple[Part, Part] = ("dev", "final")
 RUN = 6
 """Words in a row that two texts may not share: shorter runs are idioms and names of institutions."""
 
@@ -59,16 +59,22 @@ def label_paragraphs(
 def label_exemplars(
     exemplars: Sequence[Exemplar], labels: Labels, rules: Rules, settings: LabelSettings
 ) -> list[LabelledRow]:
-    """Exemplars as rows of an article of their own, weighted by `exemplar_weight` where a theme was asked."""
+    """Exemplars as rows, each an article by itself, weighted by `exemplar_weight` where a theme was asked."""
     rows = []
     for number, exemplar in enumerate(exemplars, start=1):
         text = prepare(exemplar.text)
-        facts = {"id": f"{EXEMPLARS}-{number:04d}", "article": EXEMPLARS, "kind": "body", "text": text}
+        name = f"exemplar-{number:04d}"
+        facts = {"id": name, "article": name, "kind": "body", "text": text}
         known = {theme: theme in exemplar.themes for theme in exemplar.asked}
         row = _row({**facts, "language": exemplar.language}, known, rules.votes(text), labels, settings)
         weights = tuple(settings.exemplar_weight * (weight > 0) for weight in row.weights)
         rows.append(msgspec.structs.replace(row, provenance="exemplar", weights=weights))
     return rows
+
+
+def part(row: Exemplar) -> Part:
+    """`dev`, which may choose between recipes, or `final`, which is read once: half of each author's by a digest."""
+    return PARTS[int(digest(f"{row.by}\n{row.text}".encode())[:8], 16) % 2]
 
 
 def read_exemplars(path: Path, labels: Labels, others: Mapping[str, str]) -> list[Exemplar]:
@@ -131,8 +137,18 @@ def _row(
     )
 
 
-def report(rows: Sequence[LabelledRow], labels: Labels, rules: Rules, agreement: Mapping[str, Any]) -> dict[str, Any]:
-    """What labelled the rows: counts, positives by theme and language, what awaits annotation, how each rule does."""
+def report(
+    rows: Sequence[LabelledRow],
+    labels: Labels,
+    rules: Rules,
+    agreement: Mapping[str, Any],
+    exemplars: Sequence[Exemplar] = (),
+    challenge: Sequence[LabelledRow] = (),
+) -> dict[str, Any]:
+    """What labelled the rows: counts, positives by theme and language, what awaits annotation, how each rule does.
+
+    `challenge` are rows of the challenge set's `dev`, on which rules are judged beside gold.
+    """
     gold = [row for row in rows if row.provenance == "gold"]
     languages = sorted({row.language for row in rows})
     return {
@@ -147,20 +163,54 @@ def report(rows: Sequence[LabelledRow], labels: Labels, rules: Rules, agreement:
             for column, name in enumerate(labels.names)
         },
         "agreement": dict(agreement),
-        "rules": _rule_report(rows, labels, rules),
+        "exemplars": _coverage(exemplars, labels),
+        "rules_on_challenge": {
+            lang: _rules_alone([row for row in challenge if row.language == lang], labels)
+            for lang in sorted({row.language for row in challenge})
+        },
+        "rules": _rule_report(rows, [*gold, *challenge], labels, rules),
     }
+
+
+def _coverage(exemplars: Sequence[Exemplar], labels: Labels) -> dict[str, dict[str, dict[str, int]]]:
+    """How many exemplars have each theme, or none, by language and kind."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for exemplar in exemplars:
+        counts.update((exemplar.language, exemplar.kind, name) for name in ("rows", *exemplar.themes))
+        counts[exemplar.language, exemplar.kind, "none"] += not exemplar.themes
+    return {
+        language: {
+            kind: {name: counts[language, kind, name] for name in ("rows", *labels.names, "none")}
+            for kind in sorted({kind for lang, kind, _ in counts if lang == language})
+        }
+        for language in sorted({language for language, _, _ in counts})
+    }
+
+
+def _rules_alone(rows: Sequence[LabelledRow], labels: Labels) -> dict[str, float]:
+    """F1 of each theme, and their mean, if it is given where the rules' votes make it more likely than not."""
+    out = {}
+    for column, name in enumerate(labels.names):
+        given = [row.rule_weights[column] > 0 and row.rule_targets[column] > 0.5 for row in rows]
+        right = sum(g and _is(row, column) for g, row in zip(given, rows, strict=True))
+        total = sum(given) + sum(_is(row, column) for row in rows)
+        out[f"f1/{name}"] = round(2 * right / total, 4) if total else 0.0
+    return {"rows": len(rows), "f1_macro": round(sum(out.values()) / len(out), 4), **out}
 
 
 def _is(row: LabelledRow, column: int) -> bool:
     return row.weights[column] > 0 and row.targets[column] > 0.5
 
 
-def _rule_report(rows: Sequence[LabelledRow], labels: Labels, rules: Rules) -> list[dict[str, Any]]:
+def _rule_report(
+    rows: Sequence[LabelledRow], judged: Sequence[LabelledRow], labels: Labels, rules: Rules
+) -> list[dict[str, Any]]:
     """How each rule does.
 
     Overlap and conflict are the shares of its hits where another rule votes the same or the other way on the theme;
-    precision is the share of right votes among its hits on gold, by language.
+    precision is the share of right votes among its hits on `judged`, by language.
     """
+    verdicts = [(row, rules.hits(row.text)) for row in judged]
     hits = [rules.hits(row.text) for row in rows]
     out = []
     for rule in rules.settings:
@@ -170,9 +220,8 @@ def _rule_report(rows: Sequence[LabelledRow], labels: Labels, rules: Rules) -> l
             [other for other in hits[index] if other is not rule and other.theme == rule.theme] for index in where
         ]
         right: dict[str, list[bool]] = {}
-        for index in where:
-            row = rows[index]
-            if row.provenance == "gold" and row.weights[column] > 0:
+        for row, fired in verdicts:
+            if rule in fired and row.weights[column] > 0:
                 right.setdefault(row.language, []).append((row.targets[column] > 0.5) == (SIGN[rule.votes] > 0))
         out.append(
             {

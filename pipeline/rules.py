@@ -26,11 +26,11 @@ SIGN = {"for": 1, "against": -1}
 
 
 class Rule(Settings, frozen=True):
-    """One labelling function.
+    """One labelling function, or one case of it: entries of the same name are one rule, which has one vote.
 
-    It fires where `any` matches (or always, if `any` is empty), `also` matches too (if given) and `unless` does not;
-    what `ignore` matches is taken out of the text before. `confidence` in (0.5, 1) is the author's belief that a vote
-    is right.
+    An entry fires where `any` matches (or always, if `any` is empty), `also` matches too (if given) and `unless` does
+    not; what `ignore` matches is taken out of the text before. `confidence` in (0.5, 1) is the author's belief that a
+    vote is right.
     """
 
     name: str
@@ -83,30 +83,39 @@ class Rules:
     """The compiled rules of a label set.
 
     Raises:
-        UserError: if a rule's theme is not a label, a name stands twice or a pattern is not well formed.
+        UserError: if a rule's theme is not a label, entries of one name differ in what they say, or a pattern is not
+            well formed.
     """
 
     def __init__(self, settings: RuleSettings, labels: Sequence[str]) -> None:
-        names = [rule.name for rule in settings.rules]
-        for rule in settings.rules:
-            if rule.theme not in labels:
+        self._cases: dict[str, list[CompiledRule]] = {}
+        for entry in settings.rules:
+            if entry.theme not in labels:
                 raise UserError(
-                    f"rule {rule.name}: theme {rule.theme!r} is not one of {', '.join(labels)}; "
+                    f"rule {entry.name}: theme {entry.theme!r} is not one of {', '.join(labels)}; "
                     "mend the rule or the list of themes"
                 )
-            if names.count(rule.name) > 1:
-                raise UserError(f"rule {rule.name} stands twice; rename one of them")
-        self.settings = tuple(settings.rules)
-        self._compiled = [CompiledRule(rule) for rule in settings.rules]
+            cases = self._cases.setdefault(entry.name, [])
+            if cases and _says(cases[0].rule) != _says(entry):
+                raise UserError(
+                    f"rule {entry.name} stands several times and differs in theme, votes or confidence; "
+                    "make them equal, or rename one"
+                )
+            cases.append(CompiledRule(entry))
+        self.settings = tuple(cases[0].rule for cases in self._cases.values())
 
     def hits(self, text: str) -> list[Rule]:
-        """The rules that fire on a prepared text, in the order of the file."""
+        """The rules that fire on a prepared text, in the order of the file, each by its first entry."""
         folded = fold(text)
-        return [compiled.rule for compiled in self._compiled if compiled.fires(folded)]
+        return [cases[0].rule for cases in self._cases.values() if any(case.fires(folded) for case in cases)]
 
     def votes(self, text: str) -> dict[str, Vote]:
         """One vote a theme on which a rule speaks; a theme without a rule's word is left out: unknown, not absent."""
         return combine(self.hits(text))
+
+
+def _says(rule: Rule) -> tuple[str, str, float]:
+    return rule.theme, rule.votes, rule.confidence
 
 
 def combine(hits: Sequence[Rule]) -> dict[str, Vote]:

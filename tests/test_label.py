@@ -104,12 +104,35 @@ def exemplars(tmp_path: Path, *rows: dict[str, Any]) -> Path:
     return path
 
 
+def test_the_report_counts_exemplars_and_judges_rules_on_the_challenge_set(tmp_path: Path) -> None:
+    several = read_exemplars(
+        exemplars(
+            tmp_path,
+            {"text": "Жаңа мектеп ашылды.", "kind": "positive"},
+            {"text": "Мектеп туралы ән шырқалды.", "themes": [], "kind": "near-miss"},
+            {"text": "Балалар доп ойнады.", "themes": ["school", "sport"], "kind": "positive"},
+        ),
+        LABELS,
+        {},
+    )
+    rows = label_exemplars(several, LABELS, RULES, WEIGHTS)
+    found = report([], LABELS, RULES, {}, several, rows)
+    assert found["exemplars"] == {
+        "kk": {
+            "near-miss": {"rows": 1, "school": 0, "sport": 0, "none": 1},
+            "positive": {"rows": 2, "school": 2, "sport": 1, "none": 0},
+        }
+    }
+    assert found["rules_on_challenge"] == {"kk": {"rows": 3, "f1_macro": 0.25, "f1/school": 0.5, "f1/sport": 0.0}}
+    assert found["rules"][0]["precision"] == {"kk": {"right": 1, "of": 2, "share": 0.5}}
+
+
 def test_exemplars_train_and_are_never_held_out(tmp_path: Path) -> None:
     path = exemplars(
         tmp_path, {"text": "Жаңа мектеп ашылды."}, {"text": "Қар жауды.", "themes": [], "asked": ["sport"]}
     )
     first, second = label_exemplars(read_exemplars(path, LABELS, {}), LABELS, RULES, WEIGHTS)
-    assert (first.id, first.article, first.provenance) == ("exemplars-0001", "exemplars", "exemplar")
+    assert (first.id, first.article, first.provenance) == ("exemplar-0001", "exemplar-0001", "exemplar")
     assert (first.targets, first.weights) == ((1.0, 0.0), (0.8, 0.8))
     assert second.weights == (0.0, 0.8)
 
