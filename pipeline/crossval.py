@@ -27,7 +27,7 @@ class CrossvalSettings(Settings, frozen=True):
 
 @dataclass(frozen=True)
 class Fit:
-    """One model to be fitted, and the gold rows that it then scores."""
+    """One model to be fitted, and the gold rows and exemplars that it then scores."""
 
     setting: str
     seed: int
@@ -46,43 +46,40 @@ def plan(
     """
     if not settings.seeds:
         raise UserError("crossval.seeds: empty; give at least one number")
-    fold_of = {row.article: row.fold for row in folds}
+    places = {row.article: row for row in folds}
     seeds = settings.seeds if model.seeded else settings.seeds[:1]
-    fits = [fit for seed in seeds for fit in _fold_fits(rows, fold_of, GOLD, seed)]
+    fits = [fit for seed in seeds for fit in _fold_fits(rows, places, GOLD, seed)]
     if model.learns and settings.rules_as_teacher:
-        fits += _fold_fits([_taught_by_rules(row) for row in rows], fold_of, RULES, seeds[0])
+        fits += _fold_fits([_taught_by_rules(row) for row in rows], places, RULES, seeds[0])
     if model.learns and settings.transfer:
-        fits += _transfer_fits(rows, fold_of, seeds[0])
+        fits += _transfer_fits(rows, places, seeds[0])
     for fit in fits:
         if not fit.training and fit.setting == GOLD:
             raise UserError(f"fold {fit.fold}: no labelled row to learn from; annotate another article")
     return [fit for fit in fits if fit.training and fit.held_out]
 
 
-def _fold_fits(
-    rows: Sequence[LabelledRow], fold_of: Mapping[str, int | None], setting: str, seed: int
-) -> Iterator[Fit]:
-    for fold in sorted({fold for fold in fold_of.values() if fold is not None}):
+def _fold_fits(rows: Sequence[LabelledRow], places: Mapping[str, FoldRow], setting: str, seed: int) -> Iterator[Fit]:
+    learnt = [row for row in rows if places[row.article].role != "dev" and any(row.weights)]
+    for fold in sorted({place.fold for place in places.values() if place.fold is not None}):
         yield Fit(
             setting=setting,
             seed=seed,
             fold=fold,
-            training=[row for row in rows if fold_of[row.article] != fold and any(row.weights)],
-            held_out=[row for row in rows if fold_of[row.article] == fold and row.provenance == "gold"],
+            training=[row for row in learnt if places[row.article].fold != fold],
+            held_out=[row for row in rows if places[row.article].fold == fold and row.provenance != "rule"],
         )
 
 
 def _taught_by_rules(row: LabelledRow) -> LabelledRow:
-    """A row as if nobody had annotated it. Held-out rows meet gold by id, whatever they carry."""
-    if row.provenance != "gold":
-        return row
+    """A row as if nobody had labelled it. Held-out rows meet their labels by id, whatever they carry."""
     return msgspec.structs.replace(row, targets=row.rule_targets, weights=row.rule_weights)
 
 
-def _transfer_fits(rows: Sequence[LabelledRow], fold_of: Mapping[str, int | None], seed: int) -> Iterator[Fit]:
+def _transfer_fits(rows: Sequence[LabelledRow], places: Mapping[str, FoldRow], seed: int) -> Iterator[Fit]:
     """Trained on one language alone, scored on the gold of every article of others that has no row among them."""
     given = any(row.split for row in rows)
-    usable = [row for row in rows if any(row.weights) and (fold_of[row.article] is None or not given)]
+    usable = [row for row in rows if any(row.weights) and (places[row.article].fold is None or not given)]
     for language in sorted({row.language for row in rows if row.provenance == "gold"}):
         training = [row for row in usable if row.language == language]
         seen = {row.article for row in training}
@@ -90,7 +87,7 @@ def _transfer_fits(rows: Sequence[LabelledRow], fold_of: Mapping[str, int | None
             row
             for row in rows
             if row.provenance == "gold"
-            and fold_of[row.article] is not None
+            and places[row.article].fold is not None
             and row.language != language
             and row.article not in seen
         ]
@@ -103,7 +100,8 @@ def run(fits: Sequence[Fit], model: type[TextClassifier], setup: Setup) -> tuple
     for fit in tqdm(fits, desc="cross-validation", unit="fit", disable=None):
         classifier = model(replace(setup, seed=fit.seed))
         where: dict[str, Any] = {"setting": fit.setting, "seed": fit.seed, "fold": fit.fold}
-        for epoch in classifier.fit(fit.training, fit.held_out):
+        watched = [row for row in fit.held_out if row.provenance == "gold"]
+        for epoch in classifier.fit(fit.training, watched):
             held_out_loss = None if epoch.held_out_loss is None else round(epoch.held_out_loss, 6)
             point: dict[str, Any] = {
                 "epoch": epoch.number,
@@ -124,10 +122,10 @@ def thresholds(
     labels: Labels,
     settings: DecisionSettings,
 ) -> dict[str, float]:
-    """The thresholds to ship: chosen on all out-of-fold scores of the gold setting, or on its `dev` rows."""
+    """The thresholds to ship: chosen on all out-of-fold scores of the gold setting, but for a given split's test."""
     by_id = {row.id: row for row in rows}
     dev = {row.article for row in folds if row.role == "dev"}
-    used = [s for s in scores if s.setting == GOLD and (not dev or by_id[s.id].article in dev)]
+    used = [s for s in scores if s.setting == GOLD and (by_id[s.id].split is None or by_id[s.id].article in dev)]
     targets, weights = matrix([by_id[s.id] for s in used])
     chosen = choose_thresholds(np.array([s.scores for s in used]), targets > 0.5, weights > 0, settings)
     return {name: round(float(value), 4) for name, value in zip(labels.names, chosen, strict=True)}

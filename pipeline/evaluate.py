@@ -35,10 +35,10 @@ def join(
     setting: str,
     labels: Labels,
     decision: DecisionSettings,
-) -> Scored:
-    """The rows that a setting scored, with decisions whose thresholds were chosen on other articles.
+) -> tuple[Scored, Mask]:
+    """The rows that a setting scored, with decisions whose thresholds were chosen on other articles, and which count.
 
-    With `dev` articles the thresholds come from those, otherwise from the rows of all other folds.
+    The thresholds come from `dev` rows (a given split's, or exemplars) and from the rows of all other folds.
     """
     by_id = {row.id: row for row in rows}
     here = [s for s in scores if s.setting == setting]
@@ -61,7 +61,7 @@ def join(
         scores=table,
         decisions=decisions,
     )
-    return scored.where(np.array([role == "test" for _, role in places]))
+    return scored, np.array([role == "test" for _, role in places])
 
 
 def _crossfit(
@@ -76,7 +76,7 @@ def _crossfit(
     folds = np.array([-1 if fold is None else fold for fold, _ in places])
     decisions = np.zeros(scores.shape, dtype=bool)
     for fold in np.unique(folds):
-        choosing = dev if dev.any() else folds != fold
+        choosing = dev | (folds != fold)
         scoring = folds == fold
         thresholds = choose_thresholds(scores[choosing], targets[choosing], known[choosing], settings)
         decisions[scoring] = decide_all(scores[scoring], thresholds, labels)
@@ -92,16 +92,18 @@ def join_all(
 ) -> dict[str, Scored]:
     """Every setting that was scored, the gold one first. A transfer brings its thresholds from its own language."""
     settings = dict.fromkeys([GOLD, *(s.setting for s in scores)])
-    parts = {setting: join(rows, folds, scores, setting, labels, decision) for setting in settings}
+    joined = {setting: join(rows, folds, scores, setting, labels, decision) for setting in settings}
+    everything, _ = joined[GOLD]
+    parts = {setting: part.where(counts) for setting, (part, counts) in joined.items()}
     for setting, part in parts.items():
         if setting.startswith(TRANSFER):
-            parts[setting] = _transferred(part, parts[GOLD], setting.removeprefix(TRANSFER), labels, decision)
+            parts[setting] = _transferred(part, everything, setting.removeprefix(TRANSFER), labels, decision)
     return parts
 
 
-def _transferred(part: Scored, gold: Scored, source: str, labels: Labels, settings: DecisionSettings) -> Scored:
-    """Decisions by thresholds from the source language's out-of-fold scores: the target has no gold to choose on."""
-    at_home = gold.where(gold.languages == source)
+def _transferred(part: Scored, everything: Scored, source: str, labels: Labels, settings: DecisionSettings) -> Scored:
+    """Decisions by thresholds from the source language's out-of-fold scores: the target has no labels to choose on."""
+    at_home = everything.where(everything.languages == source)
     if not len(at_home.ids):
         return part
     thresholds = choose_thresholds(at_home.scores[0], at_home.targets, at_home.known, settings)

@@ -9,7 +9,8 @@ from sklearn.model_selection import GroupKFold
 
 from pipeline.errors import UserError
 from pipeline.records import FoldRow, LabelledRow, Split
-from pipeline.settings import Count, Settings
+from pipeline.settings import Count, Probability, Settings
+from pipeline.storage import digest
 
 
 class SplitSettings(Settings, frozen=True):
@@ -18,14 +19,17 @@ class SplitSettings(Settings, frozen=True):
     folds: Count
     leave_one_out_up_to: Count
     seed: int
+    exemplars: Probability
 
 
 def assign(rows: Sequence[LabelledRow], settings: SplitSettings) -> list[FoldRow]:
-    """One row an article, sorted by article. Only articles with gold rows are ever held out.
+    """One row an article, sorted by article. Articles with neither gold nor an exemplar are never held out.
 
     Without a given split: leave one article out up to `leave_one_out_up_to` gold articles, else `folds` groups of about
-    the same number of rows. With one: `test` and `dev` articles are fold 0; without `dev` a fifth of the training
-    articles is set aside as `dev`, so that thresholds never see what they score.
+    the same number of rows. The share `exemplars` of the exemplars is `dev`: no fold learns them, so that thresholds
+    can be chosen on them; which they are, and in which fold each is scored, the digest of its text says. With a given
+    split: `test` and `dev` articles are fold 0; without `dev` a fifth of the training articles is set aside as `dev`,
+    so that thresholds never see what they score.
 
     Raises:
         UserError: if fewer than two gold articles are there, or an article stands on two sides of a given split.
@@ -37,10 +41,18 @@ def assign(rows: Sequence[LabelledRow], settings: SplitSettings) -> list[FoldRow
     if any(row.split for row in rows):
         return _given(rows, articles, settings)
     folds = _folds(rows, gold, settings)
-    return [
-        FoldRow(article=article, fold=folds.get(article), role="test" if article in folds else "train")
-        for article in articles
-    ]
+    held_out = {article: FoldRow(article=article, fold=fold, role="test") for article, fold in folds.items()}
+    for row in rows:
+        chance, fold = _chance(row.text)
+        if row.provenance == "exemplar" and chance < settings.exemplars:
+            held_out[row.article] = FoldRow(article=row.article, fold=fold % len(set(folds.values())), role="dev")
+    return [held_out.get(article, FoldRow(article=article, fold=None, role="train")) for article in articles]
+
+
+def _chance(text: str) -> tuple[float, int]:
+    """A number in [0, 1) and a large one that any text has once and for all."""
+    number = int(digest(text.encode())[:16], 16)
+    return (number >> 32) / 2**32, number & (2**32 - 1)
 
 
 def _folds(rows: Sequence[LabelledRow], gold: Sequence[str], settings: SplitSettings) -> dict[str, int]:

@@ -32,7 +32,7 @@ class Seeded(Tfidf):
 
 @pytest.fixture(scope="module")
 def folds(rows: list[LabelledRow]) -> list[FoldRow]:
-    return assign(rows, SplitSettings(folds=5, leave_one_out_up_to=10, seed=0))
+    return assign(rows, SplitSettings(folds=5, leave_one_out_up_to=10, seed=0, exemplars=0.2))
 
 
 def test_no_fit_sees_an_article_that_it_scores(rows: list[LabelledRow], folds: list[FoldRow]) -> None:
@@ -46,15 +46,26 @@ def test_no_fit_sees_an_article_that_it_scores(rows: list[LabelledRow], folds: l
         assert sorted(scored) == sorted(row.id for row in rows)
 
 
-def test_rows_that_are_not_gold_train_in_every_fold_and_are_never_scored(
-    rows: list[LabelledRow], folds: list[FoldRow]
+def test_exemplars_train_in_every_fold_or_in_none_and_are_no_part_of_the_figures(
+    rows: list[LabelledRow], labels: Labels
 ) -> None:
-    extra = msgspec.structs.replace(rows[0], id="x-1", article="exemplars", provenance="exemplar")
-    several = [*folds, FoldRow(article="exemplars", fold=None, role="train")]
-    for fit in plan([*rows, extra], several, EVERYTHING, Tfidf):
-        assert all(row.id != "x-1" for row in fit.held_out)
-        if not fit.setting.startswith("transfer"):
-            assert any(row.id == "x-1" for row in fit.training)
+    base = msgspec.structs.replace(rows[0], provenance="exemplar")
+    written = [msgspec.structs.replace(base, id=f"x-{n}", article=f"x-{n}", text=f"{n} мектеп") for n in range(40)]
+    several = [*rows, *written]
+    folds = assign(several, SplitSettings(folds=5, leave_one_out_up_to=10, seed=0, exemplars=0.2))
+    choosing = {fold.article for fold in folds if fold.role == "dev"}
+    assert 2 <= len(choosing) <= 16
+    fits = [fit for fit in plan(several, folds, EVERYTHING, Tfidf) if fit.setting == "gold"]
+    for fit in fits:
+        assert {row.id for row in fit.training if row.provenance == "exemplar"} == {x.id for x in written} - choosing
+    scored = [row.id for fit in fits for row in fit.held_out]
+    assert sorted(scored) == sorted([*(row.id for row in rows), *choosing])
+    scores = [
+        Scores(id=row.id, setting="gold", seed=0, fold=fit.fold, scores=row.targets)
+        for fit in fits
+        for row in fit.held_out
+    ]
+    assert set(join_all(several, folds, scores, labels, DECISION)["gold"].ids) == {row.id for row in rows}
 
 
 def test_rules_as_teacher_forget_gold(rows: list[LabelledRow], folds: list[FoldRow]) -> None:
@@ -73,7 +84,7 @@ def test_a_given_split_trains_on_train_and_scores_dev_and_test(rows: list[Labell
     articles = sorted({row.article for row in rows})
     splits = dict(zip(articles, ("train", "train", "train", "dev", "test"), strict=True))
     given = [msgspec.structs.replace(row, split=splits[row.article]) for row in rows]
-    folds = assign(given, SplitSettings(folds=5, leave_one_out_up_to=10, seed=0))
+    folds = assign(given, SplitSettings(folds=5, leave_one_out_up_to=10, seed=0, exemplars=0.2))
     (fit,) = plan(given, folds, CrossvalSettings(seeds=[0], transfer=False, rules_as_teacher=False), Tfidf)
     assert {row.split for row in fit.training} == {"train"}
     assert {row.split for row in fit.held_out} == {"dev", "test"}
@@ -143,7 +154,9 @@ def test_pictures_and_mistakes_show_the_wrong_row(
     measured: dict[str, Any], rows: list[LabelledRow], labels: Labels
 ) -> None:
     drawn = draw("known", measured["parts"], measured["report"], labels, measured["curve"])
-    assert set(drawn) == {"precision_recall", "reliability", "themes", "confusion", "loss"}
+    assert set(drawn) == {"precision_recall", "reliability", "risk_coverage", "themes", "confusion", "loss"}
+    wrong = [point["wrong"] for point in drawn["risk_coverage"] if point["slice"] == "all"]
+    assert wrong[-1] == round(1 / len(rows), 4)
     assert drawn["loss"] == [{"model": "known", "epoch": 1, "training": 0.5, "held_out": 0.7}]
     off_diagonal = [pair for pair in drawn["confusion"] if pair["actual"] != pair["predicted"]]
     assert off_diagonal and all(pair["actual"] != "none" != pair["predicted"] for pair in off_diagonal)

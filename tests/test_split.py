@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.records import LabelledRow
 from pipeline.split import SplitSettings, assign
 
-SETTINGS = SplitSettings(folds=3, leave_one_out_up_to=4, seed=0)
+SETTINGS = SplitSettings(folds=3, leave_one_out_up_to=4, seed=0, exemplars=0.2)
 
 
 def row(article: str, number: int = 0, provenance: str = "gold", split: str | None = None) -> LabelledRow:
@@ -42,6 +43,19 @@ def test_each_gold_article_is_held_out_once(articles: list[int]) -> None:
     assert {f.article for f in folds} == distinct
     assert all(f.fold is not None for f in folds)
     assert len({f.fold for f in folds}) == (len(distinct) if len(distinct) <= 4 else 3)
+
+
+def test_a_fifth_of_the_exemplars_is_set_aside_wherever_the_others_stand() -> None:
+    gold = [row("a"), row("b"), row("c")]
+    texts = [f"Мысал {number}" for number in range(300)]
+    exemplars = [msgspec.structs.replace(row(text, provenance="exemplar"), text=text) for text in texts]
+    folds = {f.article: f for f in assign([*gold, *exemplars], SETTINGS)}
+    aside = [text for text in texts if folds[text].role == "dev"]
+    assert 40 <= len(aside) <= 80
+    assert {folds[text].fold for text in aside} == {0, 1, 2}
+    assert all(folds[text].fold is None for text in texts if text not in aside)
+    fewer = {f.article: f for f in assign([*gold, *exemplars[150:]], SETTINGS)}
+    assert all(fewer[text] == folds[text] for text in texts[150:])
 
 
 def test_groups_are_of_like_size() -> None:
