@@ -76,7 +76,12 @@ def load_body(folder: Path) -> Any:
     logging.set_verbosity_error()  # "pooler unexpected" is no news: only hidden states are used
     logging.disable_progress_bar()
     body = AutoModel.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, add_pooling_layer=False
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        add_pooling_layer=False,
+        attn_implementation="eager",  # for paragraphs on a CPU torch's fused attention costs a third of a training step
     )
     if not (hasattr(body, "embeddings") and hasattr(body, "encoder") and hasattr(body.encoder, "layer")):
         raise UserError(f"{folder}: {type(body).__name__} has no embeddings and encoder.layer; use a BERT-like encoder")

@@ -11,14 +11,34 @@ import numpy as np
 import pytest
 
 from pipeline.classifiers import MODELS, Setup, TextClassifier, model_class
+from pipeline.classifiers.transformer import Transformer, _shared
 from pipeline.errors import UserError
 from pipeline.records import LabelledRow, Labels
 from tests.conftest import ROOT
 
-TRANSFORMER = (
-    "epochs: 3\nbatch_size: 8\nfrozen_layers: 2\nlearning_rate: 0.001\nhead_learning_rate: 0.01\nprobe_penalty: 0.001\n"
-    "weight_decay: 0.01\nwarmup: 0.1\ndropout: 0.1\nprecision: float32\n"
-)
+TRANSFORMER = """
+epochs: 3
+article_epochs: 1
+article_rate: 0.5
+replay: 2
+batch_size: 8
+frozen_layers: 2
+learning_rate: 0.001
+head_learning_rate: 0.01
+probe_penalty: 0.001
+weight_decay: 0.01
+warmup: 0.1
+dropout: 0.1
+precision: float32
+lexical_weight: 1.0
+lexical:
+  char_ngrams: [2, 3]
+  word_ngrams: [1, 1]
+  min_rows: 1
+  sublinear: true
+  inverse_regularisation: 10
+  balanced: false
+"""
 UNSEEN = ["Ауыл мектебіне жаңа директор келді.", "В городе открыли бассейн 🏊.", "", "ß", "ә" * 700]
 
 
@@ -63,6 +83,21 @@ def test_what_is_loaded_answers_as_what_was_trained(
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".pkl", ".bin", ".joblib", ".pt")]
     loaded = model_class(name).load(tmp_path, labels, threads=1)
     assert loaded.predict(texts) == pytest.approx(before, abs=1e-6)
+
+
+def test_exemplars_are_learnt_once_and_articles_after_them(setup: dict[str, Setup], rows: list[LabelledRow]) -> None:
+    """What fits share changes no answer: alone, or after a fit with other articles, a model is the same."""
+    written = [msgspec.structs.replace(row, provenance="exemplar") for row in rows[:20]]
+    texts = [row.text for row in rows]
+    _shared.cache_clear()
+    alone = fitted("transformer", setup["transformer"], [*written, *rows[20:40]]).predict(texts)
+    other = fitted("transformer", setup["transformer"], [*written, *rows[40:]])
+    again = fitted("transformer", setup["transformer"], [*written, *rows[20:40]])
+    assert isinstance(again, Transformer)
+    assert len(again.shared.learnt) == 1
+    assert (again.predict(texts) == alone).all()
+    assert np.abs(other.predict(texts) - alone).max() > 1e-4
+    _shared.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["tfidf", "transformer"])
@@ -128,9 +163,12 @@ def test_majority_says_the_prior(setup: dict[str, Setup], rows: list[LabelledRow
 
 
 def test_rules_say_what_they_vote(setup: dict[str, Setup]) -> None:
-    scores = model_class("rules")(setup["rules"]).predict(["Ауылдағы мектептерге мұғалімдер жетіспейді."])
-    assert scores[0, 0] > 0.9
-    assert (scores[0, 1:] < 0.5).all()
+    """Two cases of one rule are one vote, two rules are two."""
+    texts = ["Ауылдағы мектептерге мұғалімдер жетіспейді.", "Ауылдағы мектептерге университет студенттері келді."]
+    scores = model_class("rules")(setup["rules"]).predict(texts)
+    assert scores[0, 0] == pytest.approx(0.88)
+    assert scores[1, 0] > 0.95
+    assert (scores[:, 1:] < 0.5).all()
 
 
 def test_text_beyond_the_window_is_read(setup: dict[str, Setup], rows: list[LabelledRow]) -> None:

@@ -1,8 +1,12 @@
-"""Fine-tuning: the encoder's upper layers and a linear head, by a loss that respects each weight of each theme.
+"""Fine-tuning: the encoder's upper layers and a linear head, with a TF-IDF model beside them as a second witness.
 
-Embeddings and lower layers are frozen; their output is computed once a text and shared by all folds and seeds of a
-process. Windows of an over-long text are trained with the text's targets at an equal share of its weight; in prediction
-the highest probability of the windows counts.
+Exemplars come first, then the articles' own rows beside some exemplars. What the fits of a process can share is
+computed once: the output of the frozen embeddings and lower layers, and, since exemplars are the same in every fold,
+what each seed learns from them. Windows of an over-long text are trained with the text's targets at an equal share of
+its weight; in prediction the highest probability of the windows counts.
+
+The encoder knows what a text is about, words and their endings tell public from private, post from pupil: errors of the
+two have little in common, so that adding their log-odds is better than either (figures: docs/LOG.md).
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -25,18 +29,23 @@ from tqdm import tqdm
 from transformers import get_linear_schedule_with_warmup
 
 from pipeline.classifiers import Array, Epoch, Setup
+from pipeline.classifiers.tfidf import Tfidf, TfidfSettings, probabilities
 from pipeline.embedding import Lower, WindowTokenizer, cut, load_body, pad_states, pool, token_batches
 from pipeline.records import SINGLE_LABEL, LabelledRow, Labels, Record
 from pipeline.settings import Count, Positive, Precision, Probability, Settings, load
 from pipeline.storage import read_json, write_json
 
 EVALUATION_TOKENS = 2048
+Weights = dict[str, Tensor]
 
 
 class TransformerSettings(Settings, frozen=True):
     """The content of configs/transformer.yaml."""
 
     epochs: Count
+    article_epochs: Annotated[int, msgspec.Meta(ge=0)]
+    article_rate: Positive
+    replay: Annotated[int, msgspec.Meta(ge=0)]
     batch_size: Count
     frozen_layers: Annotated[int, msgspec.Meta(ge=0)]
     learning_rate: Positive
@@ -46,6 +55,8 @@ class TransformerSettings(Settings, frozen=True):
     warmup: Probability
     dropout: Probability
     precision: Precision
+    lexical_weight: Annotated[float, msgspec.Meta(ge=0)]
+    lexical: TfidfSettings
 
 
 class Facts(Record, frozen=True):
@@ -65,17 +76,42 @@ class Examples:
     targets: Tensor
     weights: Tensor
 
+    def at(self, indices: Sequence[int]) -> Examples:
+        """Those that `indices` name."""
+        chosen = list(indices)
+        return Examples([self.states[index] for index in chosen], self.targets[chosen], self.weights[chosen])
+
+    def __add__(self, other: Examples) -> Examples:
+        """These, then the others."""
+        return Examples(
+            self.states + other.states,
+            torch.cat([self.targets, other.targets]),
+            torch.cat([self.weights, other.weights]),
+        )
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the fits of a process share; each copies `upper`, the trainable part.
+
+    `untrained` holds the sentence vectors of the untrained encoder by the identity of their window's states, which
+    `lower` remembers as long as the process lives; `learnt` what was learnt from exemplars, by seed and exemplars.
+    """
+
+    tokenizer: WindowTokenizer
+    lower: Lower
+    upper: Any
+    untrained: dict[int, Tensor] = field(default_factory=dict)
+    learnt: dict[tuple[Any, ...], tuple[list[Epoch], dict[str, Tensor], dict[str, Tensor]]] = field(
+        default_factory=dict
+    )
+
 
 @functools.cache
-def _parts(folder: Path, facts: Facts, device: torch.device) -> tuple[WindowTokenizer, Lower, Any, dict[int, Tensor]]:
-    """Tokenizer, frozen and trainable part of an encoder, and the untrained sentence vectors that are known already.
-
-    Read once a process and shared by its fits; the trainable part is copied by each. A vector stands under the identity
-    of its window's states, which `Lower` remembers as long as the process lives.
-    """
+def _shared(folder: Path, facts: Facts, device: torch.device) -> Shared:
     tokenizer = WindowTokenizer(folder, facts.prefix, facts.max_tokens)
     lower, upper = cut(load_body(folder), facts.settings.frozen_layers)
-    return tokenizer, Lower(lower, tokenizer.pad, device), upper, {}
+    return Shared(tokenizer, Lower(lower, tokenizer.pad, device), upper)
 
 
 class Head(nn.Module):
@@ -116,9 +152,10 @@ class Transformer:
         torch.set_num_threads(threads)
         self.folder, self.facts, self.settings, self.labels = folder, facts, facts.settings, labels
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer, self.lower, pretrained, self.untrained = _parts(folder, facts, self.device)
-        self.upper = _copy(pretrained, self.settings.dropout).to(self.device)
-        self.head = Head(int(pretrained.config.hidden_size), len(labels.names)).to(self.device)
+        self.shared = _shared(folder, facts, self.device)
+        self.upper = _copy(self.shared.upper, self.settings.dropout).to(self.device)
+        self.head = Head(int(self.upper.config.hidden_size), len(labels.names)).to(self.device)
+        self.lexical = Tfidf.of(self.settings.lexical, labels)
 
     @property
     def hardware(self) -> dict[str, str]:
@@ -127,14 +164,62 @@ class Transformer:
         return {"device": self.device.type, "precision": precision}
 
     def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
-        """Trains for the configured epochs; no early stopping, since what would stop it would be scored by it."""
+        """Trains for the configured epochs; no early stopping, since what would stop it would be scored by it.
+
+        The loss is the encoder's: weighted cross-entropy over the themes that are known.
+        """
+        if self.settings.lexical_weight:
+            self.lexical.fit(rows)
+        exemplars = [row for row in rows if row.provenance == "exemplar"]
+        others = [row for row in rows if row.provenance != "exemplar"]
+        if not exemplars or not others:
+            return self._first(rows, held_out)
+        curve = self._learn_exemplars(exemplars)
         torch.manual_seed(self.seed)
-        training, watched = self._examples(rows), self._examples(held_out) if held_out else None
+        articles, replayed = self._examples(others), self._examples(exemplars)
+        drawn = min(len(replayed.states), self.settings.replay * len(articles.states))
+
+        def examples() -> Examples:
+            return articles + replayed.at(torch.randperm(len(replayed.states))[:drawn].tolist())
+
+        settings = self.settings
+        return curve + self._train(examples, settings.article_epochs, settings.article_rate, held_out, len(curve))
+
+    def _first(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
+        """From the pretrained encoder, in one go."""
+        torch.manual_seed(self.seed)
+        training = self._examples(rows)
         self._start_head(training)
-        steps = math.ceil(len(training.states) / self.settings.batch_size)
-        optimizer, schedule = self._optimizer(steps * self.settings.epochs)
+        return self._train(lambda: training, self.settings.epochs, 1.0, held_out)
+
+    def _learn_exemplars(self, exemplars: Sequence[LabelledRow]) -> list[Epoch]:
+        """The same for exemplars, once a process and seed."""
+        key = (self.labels, self.seed, *((row.text, row.targets, row.weights) for row in exemplars))
+        if key not in self.shared.learnt:
+            curve = self._first(exemplars)
+            upper, head = copy.deepcopy((self.upper.state_dict(), self.head.state_dict()))
+            self.shared.learnt[key] = curve, upper, head
+        curve, upper, head = self.shared.learnt[key]
+        self.upper.load_state_dict(upper)
+        self.head.load_state_dict(head)
+        return curve
+
+    def _train(
+        self,
+        examples: Callable[[], Examples],
+        epochs: int,
+        rate: float,
+        held_out: Sequence[LabelledRow],
+        done: int = 0,
+    ) -> list[Epoch]:
+        """Epochs over what `examples` gives for each, at `rate` times the learning rates, after `done` earlier ones."""
+        watched = self._examples(held_out) if held_out else None
+        rounds = [examples() for _ in range(epochs)]
+        steps = sum(math.ceil(len(each.states) / self.settings.batch_size) for each in rounds)
+        optimizer, schedule = self._optimizer(steps, rate)
         curve = []
-        for number in tqdm(range(1, self.settings.epochs + 1), desc="epochs", unit="epoch", leave=False, disable=None):
+        bar = tqdm(rounds, desc="epochs", unit="epoch", leave=False, disable=None)
+        for number, training in enumerate(bar, start=done + 1):
             self.upper.train()
             losses = [self._step(training, batch, optimizer, schedule) for batch in self._batches(training)]
             held_out_loss = self._loss(watched) if watched else None
@@ -147,15 +232,20 @@ class Transformer:
         table = Dataset.from_dict(
             {name: [getattr(row, name) for row in rows] for name in ("text", "targets", "weights")}
         )
-        windows = table.map(self._cut_rows, batched=True, remove_columns=table.column_names).to_dict()
+        windows = table.map(
+            self._cut_rows,
+            batched=True,
+            remove_columns=table.column_names,
+            new_fingerprint="windows",  # or it would be a hash of all that `self` holds, gigabytes of hidden states
+        ).to_dict()
         return Examples(
-            states=self.lower.states(windows["ids"], remember=True),
+            states=self.shared.lower.states(windows["ids"], remember=True),
             targets=torch.tensor(windows["targets"], device=self.device),
             weights=torch.tensor(windows["weights"], device=self.device),
         )
 
     def _cut_rows(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        windows = self.tokenizer(batch["text"])
+        windows = self.shared.tokenizer(batch["text"])
         counts = np.bincount(windows.owner)
         return {
             "ids": windows.ids,
@@ -169,11 +259,12 @@ class Transformer:
         Fine-tuning from there changes the encoder less than from a random head, whose first gradients are noise
         ("linear probing, then fine-tuning", Kumar et al. 2022).
         """
-        missing = [state for state in training.states if id(state) not in self.untrained]
+        missing = [state for state in training.states if id(state) not in self.shared.untrained]
         if missing:
-            vectors = self._evaluate(missing, self._pooled)
-            self.untrained |= {id(state): vector for state, vector in zip(missing, vectors, strict=True)}
-        vectors = torch.stack([self.untrained[id(state)] for state in training.states])
+            with self._autocast():
+                vectors = self._evaluate(missing, self._pooled).float()
+            self.shared.untrained.update({id(state): vector for state, vector in zip(missing, vectors, strict=True)})
+        vectors = torch.stack([self.shared.untrained[id(state)] for state in training.states])
         self.head.centre.copy_(vectors.mean(0))
         self.head.scale.copy_(vectors.std(0, correction=0).clamp(min=1e-6) * math.sqrt(vectors.shape[1]))
         nn.init.zeros_(self.head.linear.weight)
@@ -189,11 +280,11 @@ class Transformer:
 
         probe.step(loss)  # type: ignore[no-untyped-call]
 
-    def _optimizer(self, steps: int) -> tuple[torch.optim.Optimizer, Any]:
+    def _optimizer(self, steps: int, rate: float) -> tuple[torch.optim.Optimizer, Any]:
         settings = self.settings
         groups = [
-            {"params": [p for p in self.upper.parameters() if p.requires_grad], "lr": settings.learning_rate},
-            {"params": list(self.head.parameters()), "lr": settings.head_learning_rate},
+            {"params": [p for p in self.upper.parameters() if p.requires_grad], "lr": rate * settings.learning_rate},
+            {"params": list(self.head.parameters()), "lr": rate * settings.head_learning_rate},
         ]
         optimizer = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=settings.weight_decay)
         return optimizer, get_linear_schedule_with_warmup(optimizer, round(steps * settings.warmup), steps)
@@ -207,7 +298,7 @@ class Transformer:
         return (batches[index] for index in torch.randperm(len(batches)).tolist())
 
     def _step(self, examples: Examples, batch: list[int], optimizer: torch.optim.Optimizer, schedule: Any) -> float:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16(self.settings.precision, self.device)):
+        with self._autocast():
             logits = self._logits([examples.states[index] for index in batch])
         loss = self._weighted_loss(logits.float(), examples.targets[batch], examples.weights[batch])
         optimizer.zero_grad()
@@ -216,6 +307,9 @@ class Transformer:
         optimizer.step()
         schedule.step()
         return loss.item()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16(self.settings.precision, self.device))
 
     def _pooled(self, states: Sequence[Tensor]) -> Tensor:
         hidden, mask = pad_states(states)
@@ -253,27 +347,37 @@ class Transformer:
         return out
 
     def predict(self, texts: Sequence[str]) -> Array:
-        """Probabilities of shape (texts, themes): the highest over a text's windows (single-label: their mean)."""
+        """Probabilities of shape (texts, themes)."""
         if not texts:
             return np.zeros((0, len(self.labels.names)))
-        windows = self.tokenizer(texts)
-        logits = self._evaluate(self.lower.states(windows.ids), self._logits)
-        single = self.labels.task == SINGLE_LABEL
-        scores = (logits.softmax(1) if single else logits.sigmoid()).cpu().numpy().astype(float)
+        logits = self._encoder_logits(texts)
+        if self.settings.lexical_weight:
+            logits = logits + self.settings.lexical_weight * self.lexical.logits(texts)
+        return probabilities(logits, self.labels.task)
+
+    def _encoder_logits(self, texts: Sequence[str]) -> Array:
+        """The highest log-odds over each text's windows (single-label: the log of their mean probability)."""
+        windows = self.shared.tokenizer(texts)
+        logits = self._evaluate(self.shared.lower.states(windows.ids), self._logits).double()
         starts = np.searchsorted(windows.owner, np.arange(len(texts)))
-        if single:
-            return np.add.reduceat(scores, starts) / np.bincount(windows.owner)[:, None]
-        return np.maximum.reduceat(scores, starts)
+        if self.labels.task == SINGLE_LABEL:
+            shares: Array = np.add.reduceat(logits.softmax(1).cpu().numpy(), starts)
+            return np.log(shares / np.bincount(windows.owner)[:, None] + 1e-12)
+        highest: Array = np.maximum.reduceat(logits.cpu().numpy(), starts)
+        return highest
 
     def save(self, folder: Path) -> None:
-        """The whole encoder in Hugging Face layout under encoder/, the head beside it, all safetensors and JSON."""
+        """The encoder in Hugging Face layout under encoder/, head and lexical/ beside it: safetensors and JSON."""
         body = load_body(self.folder)
-        body.encoder.layer = nn.ModuleList([*self.lower.body.encoder.layer, *self.upper.encoder.layer])
+        body.encoder.layer = nn.ModuleList([*self.shared.lower.body.encoder.layer, *self.upper.encoder.layer])
         body.save_pretrained(folder / "encoder")
-        self.tokenizer.tokenizer.save_pretrained(folder / "encoder")
+        self.shared.tokenizer.tokenizer.save_pretrained(folder / "encoder")
         save_file(
             {name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / "head.safetensors"
         )
+        if self.settings.lexical_weight:
+            (folder / "lexical").mkdir()
+            self.lexical.save(folder / "lexical")
         write_json(folder / "facts.json", self.facts)
 
     @classmethod
@@ -285,6 +389,8 @@ class Transformer:
         model.head.load_state_dict(load_file(folder / "head.safetensors"))
         model.upper.eval()
         model.head.to(model.device)
+        if model.settings.lexical_weight:
+            model.lexical = Tfidf.load(folder / "lexical", labels, threads)
         return model
 
 
