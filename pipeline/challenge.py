@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from pipeline.classify import Classifier
 from pipeline.evaluate import EvaluationSettings, evaluate
 from pipeline.metrics import Scored
+from pipeline.pictures import risk_coverage
 from pipeline.records import GOLD, Exemplar, Labels
 from pipeline.storage import digest
-
-Part = Literal["dev", "final"]
-PARTS: tuple[Part, Part] = ("dev", "final")
-
-
-def part(row: Exemplar) -> Part:
-    """`dev`, which may choose between recipes, or `final`, which is read once: half of each author's by a digest."""
-    return PARTS[int(digest(f"{row.by}\n{row.text}".encode())[:8], 16) % 2]
 
 
 def score(
     classifier: Classifier, rows: Sequence[Exemplar], evaluation: EvaluationSettings
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """All figures with the model's own thresholds, and every mistake.
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+    """All figures with the model's own thresholds, every mistake, and risk by coverage.
 
     Authors stand for articles: behind fewer than five of them intervals come from paragraphs, and are too narrow.
     `false_alarms` is the share of paragraphs without any theme that were given one.
@@ -47,7 +40,7 @@ def score(
     report["figures"]["false_alarms"] = _false_alarms(scored)
     for language, figures in report["languages"].items():
         figures["false_alarms"] = _false_alarms(scored.where(scored.languages == language))
-    return report, _mistakes(scored, rows, labels)
+    return report, _mistakes(scored, rows, labels), risk_coverage(scored, labels.names)
 
 
 def _false_alarms(scored: Scored) -> float | None:

@@ -7,7 +7,7 @@ Arrays have the axes (seeds, rows, themes) for scores and decisions and (rows, t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,13 @@ class Scored:
     scores: Array
     decisions: Mask
 
-    def where(self, rows: Mask) -> Scored:
-        """The rows that `rows` selects."""
+    def seed(self, number: int) -> Scored:
+        """The same rows with the scores and decisions of one seed alone."""
+        one = slice(number, number + 1)
+        return replace(self, scores=self.scores[one], decisions=self.decisions[one])
+
+    def where(self, rows: Mask | NDArray[np.int64]) -> Scored:
+        """The rows that `rows` selects, by mask or by index."""
         return Scored(
             ids=self.ids[rows],
             articles=self.articles[rows],

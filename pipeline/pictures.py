@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
-from pipeline.metrics import Scored, reliability
+from pipeline.metrics import Scored, measure, reliability
 from pipeline.records import GOLD, CurvePoint, LabelledRow, Labels
+
+COVERAGES = tuple(round(0.2 + 0.05 * step, 2) for step in range(17))
 
 
 def draw(
@@ -20,6 +23,7 @@ def draw(
     pictures: dict[str, list[dict[str, Any]]] = {
         "precision_recall": precision_recall(scored, labels.names),
         "reliability": reliability_points(scored),
+        "risk_coverage": risk_coverage(scored, labels.names),
         "themes": theme_bars(report, labels),
         "confusion": confusion(scored, labels.names),
     }
@@ -47,6 +51,33 @@ def reliability_points(scored: Scored) -> list[dict[str, Any]]:
     """Bins of the reliability diagram."""
     bins = reliability(scored)
     return [{"probability": round(m, 4), "share": round(s, 4), "cells": size} for m, s, size in bins]
+
+
+def risk_coverage(scored: Scored, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """How good the answers are if only the surest share of rows (`coverage`) is answered, over all and by language.
+
+    A row is as sure as its answer is probable: the product over themes of p where given, 1 - p where not. `wrong` is
+    the share of answered rows with any wrong theme (the risk of El-Yaniv & Wiener 2010), `f1_macro` leaves out themes
+    that have no positives among them. Means over seeds.
+    """
+    given = np.where(scored.known, np.where(scored.decisions, scored.scores, 1 - scored.scores), 1.0)
+    sureness = given.prod(axis=2)
+    languages = sorted(set(scored.languages.tolist()))
+    points = []
+    for name in ["all", *languages]:
+        rows = np.flatnonzero((scored.languages == name) | (name == "all"))
+        for share in COVERAGES:
+            kept = [rows[np.argsort(-seed[rows], kind="stable")][: math.ceil(share * len(rows))] for seed in sureness]
+            figures = [measure(scored.seed(number).where(here), names) for number, here in enumerate(kept)]
+            means = {"f1_macro": _mean(f.get("f1_macro") for f in figures)}
+            means["wrong"] = _mean(1 - f["exact_match"] for f in figures)
+            points.append({"slice": name, "coverage": share, **means})
+    return points
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return round(float(np.mean(found)), 4) if found else None
 
 
 def theme_bars(report: Mapping[str, Any], labels: Labels) -> list[dict[str, Any]]:
@@ -85,8 +116,7 @@ def loss_curves(points: Sequence[CurvePoint]) -> list[dict[str, Any]]:
         here = [point for point in gold if point.epoch == epoch]
         losses: dict[str, list[float | None]] = {}
         losses |= {"training": [p.loss for p in here], "held_out": [p.held_out_loss for p in here]}
-        means = {name: np.mean([value for value in values if value is not None]) for name, values in losses.items()}
-        out.append({"epoch": epoch, **{name: round(float(mean), 4) for name, mean in means.items()}})
+        out.append({"epoch": epoch, **{name: _mean(values) for name, values in losses.items()}})
     return out
 
 

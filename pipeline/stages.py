@@ -102,14 +102,14 @@ def label(
     else:
         raise click.UsageError("give --table alone, or --paragraphs and --annotations")
     others = {row.id: row.text for row in rows}
-    if challenge is not None:
-        kept = core.read_exemplars(challenge, names, others)
-        others |= {f"{challenge}: {row.text[:40]}…": row.text for row in kept}
-    if exemplars is not None:
-        rows += core.label_exemplars(core.read_exemplars(exemplars, names, others), names, voters, weights)
+    hard = core.read_exemplars(challenge, names, others) if challenge is not None else []
+    others |= {f"{challenge}: {row.text[:40]}…": row.text for row in hard}
+    written = core.read_exemplars(exemplars, names, others) if exemplars is not None else []
+    rows += core.label_exemplars(written, names, voters, weights)
+    judges = core.label_exemplars([row for row in hard if core.part(row) == "dev"], names, voters, weights)
     write_jsonl(out, rows)
     write_json(labels, names)
-    write_json(report, core.report(rows, names, voters, agreement))
+    write_json(report, core.report(rows, names, voters, agreement, written, judges))
 
 
 @click.command()
@@ -362,16 +362,18 @@ def challenge(model: Path, challenge: Path, part: str, settings: Path, out: Path
     from pipeline import challenge as core
     from pipeline.classify import Classifier
     from pipeline.evaluate import EvaluationSettings
+    from pipeline.label import part as part_of
     from pipeline.label import read_exemplars
     from pipeline.settings import load_section
     from pipeline.storage import replacing_folder, write_csv, write_json
 
     classifier = Classifier.load(model)
-    rows = [row for row in read_exemplars(challenge, classifier.facts.labels, {}) if core.part(row) == part]
-    report, mistakes = core.score(classifier, rows, load_section(settings, "evaluation", EvaluationSettings))
+    rows = [row for row in read_exemplars(challenge, classifier.facts.labels, {}) if part_of(row) == part]
+    report, mistakes, risks = core.score(classifier, rows, load_section(settings, "evaluation", EvaluationSettings))
     with replacing_folder(out) as folder:
         write_json(folder / f"{part}.json", report)
         write_csv(folder / "errors.csv", mistakes)
+        write_csv(folder / "risk_coverage.csv", [{"model": classifier.facts.model, **point} for point in risks])
 
 
 @click.command()

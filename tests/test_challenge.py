@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.challenge import part, score
+from pipeline.challenge import score
 from pipeline.classifiers import Setup
 from pipeline.classify import Classifier
 from pipeline.errors import UserError
 from pipeline.evaluate import EvaluationSettings
-from pipeline.label import read_exemplars
+from pipeline.label import part, read_exemplars
 from pipeline.model_folder import save
 from pipeline.paragraphs import Furniture
 from pipeline.records import Exemplar, LabelledRow, Labels
@@ -67,7 +67,7 @@ def test_figures_are_those_of_the_models_own_thresholds(
     setup = Setup(labels=labels, config=ROOT / "configs/tfidf.yaml", encoder=None, threads=1, seed=0)
     save(tmp_path / "m", *train("tfidf", rows, setup, dict.fromkeys(THEMES, 0.0), 0.05), furniture())
     settings = EvaluationSettings(level=0.9, resamples=50, seed=0, worst=5)
-    report, mistakes = score(Classifier.load(tmp_path / "m"), DEV, settings)
+    report, mistakes, risks = score(Classifier.load(tmp_path / "m"), DEV, settings)
     assert report["rows"] == len(DEV) == 195
     assert report["figures"]["false_alarms"] == 1.0
     for theme in THEMES:
@@ -76,6 +76,7 @@ def test_figures_are_those_of_the_models_own_thresholds(
         assert report["figures"][f"recall/{theme}"] == 1.0
     assert len(mistakes) == sum(len(row.themes) < len(THEMES) for row in DEV)
     assert report["intervals"]["all"]["too_narrow"]
+    assert [risk["wrong"] for risk in risks if risk["slice"] == "all"][-1] == round(len(mistakes) / len(DEV), 4)
 
 
 def furniture() -> Furniture:

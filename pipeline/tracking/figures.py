@@ -41,6 +41,14 @@ def _reliability(axes: Any, rows: Rows) -> None:
     axes.legend()
 
 
+def _risk(axes: Any, rows: Rows) -> None:
+    for name in dict.fromkeys(row["slice"] for row in rows):
+        here = [row for row in rows if row["slice"] == name and row["f1_macro"]]
+        axes.plot([float(r["coverage"]) for r in here], [float(r["f1_macro"]) for r in here], marker=".", label=name)
+    axes.set(xlabel="share of paragraphs answered, the surest first", ylabel="macro-F1 on them", ylim=(0, 1.02))
+    axes.legend()
+
+
 def _bars(axes: Any, rows: Rows) -> None:
     themes = list(dict.fromkeys(row["theme"] for row in rows))
     slices = list(dict.fromkeys(row["slice"] for row in rows))
@@ -67,7 +75,8 @@ def _confusion(axes: Any, rows: Rows) -> None:
 def _loss(axes: Any, rows: Rows) -> None:
     epochs = [int(row["epoch"]) for row in rows]
     for name in ("training", "held_out"):
-        axes.plot(epochs, [float(row[name]) for row in rows], marker="o", label=name.replace("_", " "))
+        losses = [float(row[name]) if row[name] else float("nan") for row in rows]
+        axes.plot(epochs, losses, marker="o", label=name.replace("_", " "))
     axes.set(xlabel="epoch", ylabel="loss", xticks=epochs, ylim=(0, None))
     axes.legend()
 
@@ -75,6 +84,7 @@ def _loss(axes: Any, rows: Rows) -> None:
 PAINTERS: dict[str, Callable[[Any, Rows], None]] = {
     "precision_recall": _lines,
     "reliability": _reliability,
+    "risk_coverage": _risk,
     "themes": _bars,
     "confusion": _confusion,
     "loss": _loss,
