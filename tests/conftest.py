@@ -19,6 +19,11 @@ for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_"))
     del os.environ[name]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What makes floors fall is said out loud."""
+    parser.addoption("--set-floors", action="store_true", help="take the committed figures as floors, lower ones too")
+
+
 @pytest.fixture(scope="session")
 def labels() -> Labels:
     return Labels(task="multi-label", names=THEMES)
