@@ -91,7 +91,7 @@ def test_forcing_changes_no_byte_of_the_lock(fresh: Project) -> None:
     ("file", "old", "new", "ran"),
     [
         ("configs/tfidf.yaml", "inverse_regularisation: 10", "inverse_regularisation: 5", "crossval@tfidf"),
-        ("pipeline/classifiers/tfidf.py", "max_iter=1000", "max_iter=1001", "crossval@tfidf"),
+        ("pipeline/classifiers/majority.py", "Reference: ", "A reference: ", "crossval@majority"),
         ("configs/themes.yaml", "en: Education}", "en: Schooling}", "compare"),
     ],
 )
@@ -112,7 +112,7 @@ def test_dvc_shows_metrics_plots_and_experiments(fresh: Project) -> None:
     for command in ("show", "diff"):
         fresh.run("dvc", "plots", command, "--out", "drawn")
         page = (fresh.folder / "drawn/index.html").read_text()
-        for picture in ("precision-recall", "reliability", "themes", "confusion", "loss"):
+        for picture in ("precision-recall", "reliability", "risk-coverage", "themes", "confusion", "loss"):
             assert picture in page
 
 
