@@ -57,16 +57,24 @@ def load(folder: Path) -> tuple[TextClassifier, ModelFacts, Furniture, str]:
     try:
         facts = msgspec.convert(manifest.facts, ModelFacts)
     except msgspec.ValidationError as error:
-        raise UserError(
-            f"{folder}: made by another version of this project ({error}); train the model again"
-        ) from error
+        raise _of_another_version(folder, error) from error
     if facts.text_version != text.VERSION:
         raise UserError(
             f"{folder}: made for text preparation {facts.text_version}, this is {text.VERSION}; train the model again"
         )
-    model = model_class(facts.model).load(folder, facts.labels, facts.threads)
-    furniture = read_json(folder / "furniture.json", Furniture)
+    try:
+        model = model_class(facts.model).load(folder, facts.labels, facts.threads)
+        furniture = read_json(folder / "furniture.json", Furniture)
+    except UserError as error:  # the digests are right, so the file is as it was written, by code that wrote another
+        raise _of_another_version(folder, error) from error
     return model, facts, furniture, f"{facts.model}-{manifest.digest[:8]}"
+
+
+def _of_another_version(folder: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{folder}: made by another version of this project ({error}); train the model again, "
+        "or name another version of the registered model"
+    )
 
 
 def versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from pipeline import Classifier
 from pipeline.classifiers import Setup
 from pipeline.cli import cli, main
 from pipeline.errors import UserError
+from pipeline.manifest import write_manifest
 from pipeline.model_folder import save
 from pipeline.paragraphs import Furniture
 from pipeline.records import LabelledRow, Labels
@@ -64,6 +66,23 @@ def test_articles_are_classified_paragraph_by_paragraph(folder: Path, tmp_path: 
     assert len(rows) == lines
     assert all(row["reason"] for row in rows if row["status"] == "rejected")
     assert f"{len(rows)} rows: " in done.stderr
+
+
+def test_a_model_of_another_version_is_named_as_such(folder: Path, tmp_path: Path) -> None:
+    """A whole folder, digests and all, whose settings have other keys than this code's."""
+    older = tmp_path / "older"
+    shutil.copytree(folder, older)
+    settings = json.loads((older / "settings.json").read_text())
+    del settings["sublinear"]
+    (older / "settings.json").write_text(json.dumps(settings))
+    facts = json.loads((older / "manifest.json").read_text())["facts"]
+    (older / "manifest.json").unlink()
+    write_manifest(older, "model", facts)
+    done = taqyryp("classify", "seeds/articles", "--model", older, "-o", tmp_path / "themes.jsonl")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for part in (f"{older}: made by another version of this project", "`sublinear`", "train the model again"):
+        assert part in done.stderr
 
 
 def test_paragraph_records_are_never_split_or_rejected(folder: Path, tmp_path: Path) -> None:

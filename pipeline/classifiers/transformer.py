@@ -15,7 +15,7 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -36,7 +36,6 @@ from pipeline.settings import Count, Positive, Precision, Probability, Settings,
 from pipeline.storage import read_json, write_json
 
 EVALUATION_TOKENS = 2048
-Weights = dict[str, Tensor]
 
 
 class TransformerSettings(Settings, frozen=True):
@@ -91,6 +90,16 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """What a seed learns from exemplars: the curve, the weights it ends with, and the exemplars for later replay."""
+
+    curve: list[Epoch]
+    upper: dict[str, Tensor]
+    head: dict[str, Tensor]
+    examples: Examples
+
+
+@dataclass(frozen=True)
 class Shared:
     """What the fits of a process share; each copies `upper`, the trainable part.
 
@@ -102,9 +111,7 @@ class Shared:
     lower: Lower
     upper: Any
     untrained: dict[int, Tensor] = field(default_factory=dict)
-    learnt: dict[tuple[Any, ...], tuple[list[Epoch], dict[str, Tensor], dict[str, Tensor]]] = field(
-        default_factory=dict
-    )
+    learnt: dict[tuple[Any, ...], Learnt] = field(default_factory=dict)
 
 
 @functools.cache
@@ -166,54 +173,58 @@ class Transformer:
     def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
         """Trains for the configured epochs; no early stopping, since what would stop it would be scored by it.
 
-        The loss is the encoder's: weighted cross-entropy over the themes that are known.
+        The curve is the encoder's: exemplars first, then articles. What is held out is watched from the last epoch over
+        exemplars on, since the fits share all before it.
         """
         if self.settings.lexical_weight:
             self.lexical.fit(rows)
         exemplars = [row for row in rows if row.provenance == "exemplar"]
         others = [row for row in rows if row.provenance != "exemplar"]
+        watched = self._examples(held_out) if held_out else None
         if not exemplars or not others:
-            return self._first(rows, held_out)
-        curve = self._learn_exemplars(exemplars)
+            return self._first(self._examples(rows), watched)
+        learnt = self._learn_exemplars(exemplars)
         torch.manual_seed(self.seed)
-        articles, replayed = self._examples(others), self._examples(exemplars)
+        articles, replayed = self._examples(others), learnt.examples
         drawn = min(len(replayed.states), self.settings.replay * len(articles.states))
 
         def examples() -> Examples:
             return articles + replayed.at(torch.randperm(len(replayed.states))[:drawn].tolist())
 
-        settings = self.settings
-        return curve + self._train(examples, settings.article_epochs, settings.article_rate, held_out, len(curve))
+        before = replace(learnt.curve[-1], held_out_loss=self._loss(watched) if watched else None)
+        curve = [*learnt.curve[:-1], before]
+        return curve + self._train(
+            examples, self.settings.article_epochs, self.settings.article_rate, watched, len(curve)
+        )
 
-    def _first(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
+    def _first(self, training: Examples, watched: Examples | None = None) -> list[Epoch]:
         """From the pretrained encoder, in one go."""
         torch.manual_seed(self.seed)
-        training = self._examples(rows)
         self._start_head(training)
-        return self._train(lambda: training, self.settings.epochs, 1.0, held_out)
+        return self._train(lambda: training, self.settings.epochs, 1.0, watched)
 
-    def _learn_exemplars(self, exemplars: Sequence[LabelledRow]) -> list[Epoch]:
-        """The same for exemplars, once a process and seed."""
+    def _learn_exemplars(self, exemplars: Sequence[LabelledRow]) -> Learnt:
+        """The same for exemplars, once a process and seed; this model then has learnt them."""
         key = (self.labels, self.seed, *((row.text, row.targets, row.weights) for row in exemplars))
         if key not in self.shared.learnt:
-            curve = self._first(exemplars)
+            examples = self._examples(exemplars)
+            curve = self._first(examples)
             upper, head = copy.deepcopy((self.upper.state_dict(), self.head.state_dict()))
-            self.shared.learnt[key] = curve, upper, head
-        curve, upper, head = self.shared.learnt[key]
-        self.upper.load_state_dict(upper)
-        self.head.load_state_dict(head)
-        return curve
+            self.shared.learnt[key] = Learnt(curve, upper, head, examples)
+        learnt = self.shared.learnt[key]
+        self.upper.load_state_dict(learnt.upper)
+        self.head.load_state_dict(learnt.head)
+        return learnt
 
     def _train(
         self,
         examples: Callable[[], Examples],
         epochs: int,
         rate: float,
-        held_out: Sequence[LabelledRow],
+        watched: Examples | None,
         done: int = 0,
     ) -> list[Epoch]:
         """Epochs over what `examples` gives for each, at `rate` times the learning rates, after `done` earlier ones."""
-        watched = self._examples(held_out) if held_out else None
         rounds = [examples() for _ in range(epochs)]
         steps = sum(math.ceil(len(each.states) / self.settings.batch_size) for each in rounds)
         optimizer, schedule = self._optimizer(steps, rate)
