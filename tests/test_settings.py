@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.classifiers.tfidf import TfidfSettings
 from pipeline.errors import UserError
 from pipeline.evaluate import EvaluationSettings
+from pipeline.lexical import LexicalSettings
 from pipeline.settings import load, load_section
 from tests.conftest import ROOT
 
@@ -22,7 +22,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_good_file_loads() -> None:
-    assert load(ROOT / "configs/tfidf.yaml", TfidfSettings).char_ngrams == (2, 5)
+    assert load(ROOT / "configs/tfidf.yaml", LexicalSettings).char_ngrams == (2, 5)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_a_broken_value_is_named(old: str, new: str, parts: list[str], tmp_path:
     assert old in TFIDF
     path = written(tmp_path, TFIDF.replace(old, new))
     with pytest.raises(UserError) as error:
-        load(path, TfidfSettings)
+        load(path, LexicalSettings)
     for part in ["config.yaml", *parts]:
         assert part in str(error.value)
 
 
 def test_what_is_not_yaml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not valid YAML"):
-        load(written(tmp_path, "a: [1, 2"), TfidfSettings)
+        load(written(tmp_path, "a: [1, 2"), LexicalSettings)
 
 
 def test_sections_are_checked(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_forcing_changes_no_byte_of_the_lock(fresh: Project) -> None:
     ("file", "old", "new", "ran"),
     [
         ("configs/tfidf.yaml", "inverse_regularisation: 10", "inverse_regularisation: 5", "crossval@tfidf"),
-        ("pipeline/classifiers/majority.py", "Reference: ", "A reference: ", "crossval@majority"),
+        ("pipeline/classifiers/tfidf.py", "Baseline: ", "The baseline: ", "crossval@tfidf"),
         ("configs/themes.yaml", "en: Education}", "en: Schooling}", "compare"),
     ],
 )

@@ -29,8 +29,8 @@ from tqdm import tqdm
 from transformers import get_linear_schedule_with_warmup
 
 from pipeline.classifiers import Array, Epoch, Setup
-from pipeline.classifiers.tfidf import Tfidf, TfidfSettings, probabilities
 from pipeline.embedding import Lower, WindowTokenizer, cut, load_body, pad_states, pool, token_batches
+from pipeline.lexical import Lexical, LexicalSettings, probabilities
 from pipeline.records import SINGLE_LABEL, LabelledRow, Labels, Record
 from pipeline.settings import Count, Positive, Precision, Probability, Settings, load
 from pipeline.storage import read_json, write_json
@@ -55,7 +55,7 @@ class TransformerSettings(Settings, frozen=True):
     dropout: Probability
     precision: Precision
     lexical_weight: Annotated[float, msgspec.Meta(ge=0)]
-    lexical: TfidfSettings
+    lexical: LexicalSettings
 
 
 class Facts(Record, frozen=True):
@@ -162,7 +162,7 @@ class Transformer:
         self.shared = _shared(folder, facts, self.device)
         self.upper = _copy(self.shared.upper, self.settings.dropout).to(self.device)
         self.head = Head(int(self.upper.config.hidden_size), len(labels.names)).to(self.device)
-        self.lexical = Tfidf.of(self.settings.lexical, labels)
+        self.lexical = Lexical(self.settings.lexical, labels)
 
     @property
     def hardware(self) -> dict[str, str]:
@@ -401,7 +401,7 @@ class Transformer:
         model.upper.eval()
         model.head.to(model.device)
         if model.settings.lexical_weight:
-            model.lexical = Tfidf.load(folder / "lexical", labels, threads)
+            model.lexical = Lexical.load(folder / "lexical", labels)
         return model
 
 
