@@ -68,10 +68,15 @@ def test_exemplars_train_in_every_fold_or_in_none_and_are_no_part_of_the_figures
     assert set(join_all(several, folds, scores, labels, DECISION)["gold"].ids) == {row.id for row in rows}
 
 
-def test_rules_as_teacher_forget_gold(rows: list[LabelledRow], folds: list[FoldRow]) -> None:
-    taught = [fit for fit in plan(rows, folds, EVERYTHING, Tfidf) if fit.setting == "rules"]
+def test_rules_as_teacher_forget_gold_and_keep_exemplars(rows: list[LabelledRow], folds: list[FoldRow]) -> None:
+    written = msgspec.structs.replace(rows[0], id="written", article="written", provenance="exemplar")
+    assert written.targets != written.rule_targets
+    places = [*folds, FoldRow(article="written", fold=None, role="train")]
+    taught = [fit for fit in plan([*rows, written], places, EVERYTHING, Tfidf) if fit.setting == "rules"]
     for fit in taught:
-        assert all(row.targets == row.rule_targets and row.weights == row.rule_weights for row in fit.training)
+        articles = [row for row in fit.training if row.provenance != "exemplar"]
+        assert all(row.targets == row.rule_targets and row.weights == row.rule_weights for row in articles)
+        assert [row for row in fit.training if row.provenance == "exemplar"] == [written]
 
 
 def test_transfer_learns_from_one_language_only(rows: list[LabelledRow], folds: list[FoldRow]) -> None:

@@ -121,6 +121,13 @@ def _shared(folder: Path, facts: Facts, device: torch.device) -> Shared:
     return Shared(tokenizer, Lower(lower, tokenizer.pad, device), upper)
 
 
+@functools.lru_cache(maxsize=8)  # the folds of one seed are those of the next, and no number in it hangs on a seed
+def _lexical(settings: LexicalSettings, labels: Labels, rows: tuple[LabelledRow, ...]) -> Lexical:
+    lexical = Lexical(settings, labels)
+    lexical.fit(rows)
+    return lexical
+
+
 class Head(nn.Module):
     """A linear layer on standardised sentence vectors (windows, width) -> logits (windows, themes).
 
@@ -177,7 +184,7 @@ class Transformer:
         exemplars on, since the fits share all before it.
         """
         if self.settings.lexical_weight:
-            self.lexical.fit(rows)
+            self.lexical = _lexical(self.settings.lexical, self.labels, tuple(rows))
         exemplars = [row for row in rows if row.provenance == "exemplar"]
         others = [row for row in rows if row.provenance != "exemplar"]
         watched = self._examples(held_out) if held_out else None
@@ -297,7 +304,8 @@ class Transformer:
             {"params": [p for p in self.upper.parameters() if p.requires_grad], "lr": rate * settings.learning_rate},
             {"params": list(self.head.parameters()), "lr": rate * settings.head_learning_rate},
         ]
-        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=settings.weight_decay)
+        trained = [group for group in groups if group["params"]]
+        optimizer = torch.optim.AdamW(trained, weight_decay=settings.weight_decay, fused=True)  # 14 ms a step, not 39
         return optimizer, get_linear_schedule_with_warmup(optimizer, round(steps * settings.warmup), steps)
 
     def _batches(self, examples: Examples) -> Iterator[list[int]]:
