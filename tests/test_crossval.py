@@ -73,6 +73,7 @@ def test_rules_as_teacher_forget_gold_and_keep_exemplars(rows: list[LabelledRow]
     assert written.targets != written.rule_targets
     places = [*folds, FoldRow(article="written", fold=None, role="train")]
     taught = [fit for fit in plan([*rows, written], places, EVERYTHING, Tfidf) if fit.setting == "rules"]
+    assert taught
     for fit in taught:
         articles = [row for row in fit.training if row.provenance != "exemplar"]
         assert all(row.targets == row.rule_targets and row.weights == row.rule_weights for row in articles)
