@@ -1,4 +1,4 @@
-"""Out-of-fold probabilities: each gold row scored by models that never saw its article, and what thresholds follow."""
+"""Out-of-fold probabilities: each gold row scored by models that never saw its article."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
-import numpy as np
 from tqdm import tqdm
 
-from pipeline.classifiers import Setup, TextClassifier, matrix
-from pipeline.decision import DecisionSettings, choose_thresholds
+from pipeline.classifiers import Setup, TextClassifier
 from pipeline.errors import UserError
-from pipeline.records import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Labels, Scores
+from pipeline.records import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Scores
 from pipeline.settings import Settings
 
 
@@ -115,19 +113,3 @@ def run(fits: Sequence[Fit], model: type[TextClassifier], setup: Setup) -> tuple
         for row, values in zip(fit.held_out, predicted, strict=True):
             scores.append(Scores(id=row.id, scores=tuple(round(float(value), 6) for value in values), **where))
     return scores, curve
-
-
-def thresholds(
-    rows: Sequence[LabelledRow],
-    folds: Sequence[FoldRow],
-    scores: Sequence[Scores],
-    labels: Labels,
-    settings: DecisionSettings,
-) -> dict[str, float]:
-    """The thresholds to ship: chosen on all out-of-fold scores of the gold setting, but for a given split's test."""
-    by_id = {row.id: row for row in rows}
-    dev = {row.article for row in folds if row.role == "dev"}
-    used = [s for s in scores if s.setting == GOLD and (by_id[s.id].split is None or by_id[s.id].article in dev)]
-    targets, weights = matrix([by_id[s.id] for s in used])
-    chosen = choose_thresholds(np.array([s.scores for s in used]), targets > 0.5, weights > 0, settings)
-    return {name: round(float(value), 4) for name, value in zip(labels.names, chosen, strict=True)}

@@ -160,7 +160,6 @@ ENCODER = file_option("encoder", "Folder of the pretrained encoder, for models t
 @file_option("folds", "Where each article is held out (JSONL).")
 @SETTINGS
 @file_option("scores", "Out-of-fold probabilities (JSONL).")
-@file_option("thresholds", "Thresholds chosen on them (JSON).")
 @file_option("curves", "Loss by epoch of every fit (JSONL).")
 def crossval(
     model: str,
@@ -171,7 +170,6 @@ def crossval(
     folds: Path,
     settings: Path,
     scores: Path,
-    thresholds: Path,
     curves: Path,
 ) -> None:
     r"""Score every gold row by models that never saw its article.
@@ -179,14 +177,13 @@ def crossval(
     \b
     taqyryp crossval --model tfidf --config configs/tfidf.yaml --labelled data/labelled.jsonl \
         --labels data/labels.json --folds data/folds.jsonl --settings configs/pipeline.yaml \
-        --scores data/oof/tfidf.jsonl --thresholds data/thresholds/tfidf.json --curves data/curves/tfidf.jsonl
+        --scores data/oof/tfidf.jsonl --curves data/curves/tfidf.jsonl
     """
     from pipeline import crossval as core
     from pipeline.classifiers import Setup, model_class
-    from pipeline.decision import DecisionSettings
     from pipeline.records import FoldRow, LabelledRow, Labels
     from pipeline.settings import Count, load_section
-    from pipeline.storage import read_json, read_jsonl, write_json, write_jsonl
+    from pipeline.storage import read_json, read_jsonl, write_jsonl
 
     names, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
     threads = load_section(settings, "threads", Count)
@@ -194,10 +191,38 @@ def crossval(
     kind = model_class(model)
     fits = core.plan(rows, places, load_section(settings, "crossval", core.CrossvalSettings), kind)
     found, curve = core.run(fits, kind, setup)
-    decision = load_section(settings, "decision", DecisionSettings)
     write_jsonl(scores, found)
-    write_json(thresholds, core.thresholds(rows, places, found, names, decision))
     write_jsonl(curves, curve)
+
+
+@click.command()
+@file_option("labelled", "Training rows (JSONL).")
+@file_option("labels", "The label set (JSON).")
+@file_option("folds", "Where each article is held out (JSONL).")
+@file_option("scores", "Out-of-fold probabilities (JSONL).")
+@SETTINGS
+@file_option("out", "A threshold a theme (JSON).")
+def thresholds(labelled: Path, labels: Path, folds: Path, scores: Path, settings: Path, out: Path) -> None:
+    r"""Choose a model's thresholds on its out-of-fold probabilities.
+
+    \b
+    taqyryp thresholds --labelled data/labelled.jsonl --labels data/labels.json --folds data/folds.jsonl \
+        --scores data/oof/tfidf.jsonl --settings configs/pipeline.yaml --out data/thresholds/tfidf.json
+    """
+    from pipeline import thresholds as core
+    from pipeline.decision import DecisionSettings
+    from pipeline.records import FoldRow, LabelledRow, Labels, Scores
+    from pipeline.settings import load_section
+    from pipeline.storage import read_json, read_jsonl, write_json
+
+    chosen = core.thresholds(
+        read_jsonl(labelled, LabelledRow),
+        read_jsonl(folds, FoldRow),
+        read_jsonl(scores, Scores),
+        read_json(labels, Labels),
+        load_section(settings, "decision", DecisionSettings),
+    )
+    write_json(out, chosen)
 
 
 @click.command()
@@ -206,7 +231,7 @@ def crossval(
 @ENCODER
 @file_option("labelled", "Training rows (JSONL).")
 @file_option("labels", "The label set (JSON).")
-@file_option("thresholds", "Thresholds of the cross-validation (JSON).")
+@file_option("thresholds", "A threshold a theme (JSON).")
 @file_option("furniture", "What page furniture looks like (YAML); goes into the model folder.")
 @SETTINGS
 @file_option("out", "Folder for the model.")
@@ -433,4 +458,4 @@ def track(
         write_json(receipt, {result.model: result.key for result in results})
 
 
-STAGES = (paragraphs, label, split, encoder, crossval, train, evaluate, compare, challenge, track)
+STAGES = (paragraphs, label, split, encoder, crossval, thresholds, train, evaluate, compare, challenge, track)

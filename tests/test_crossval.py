@@ -12,17 +12,18 @@ import pytest
 
 from pipeline.classifiers import Array, Epoch, Setup
 from pipeline.classifiers.tfidf import Tfidf
-from pipeline.crossval import CrossvalSettings, plan, run, thresholds
+from pipeline.crossval import CrossvalSettings, plan, run
 from pipeline.decision import DecisionSettings
 from pipeline.errors import UserError
 from pipeline.evaluate import EvaluationSettings, evaluate, headlines, join_all
 from pipeline.pictures import draw, worst_mistakes
 from pipeline.records import FoldRow, LabelledRow, Labels, Scores
 from pipeline.split import SplitSettings, assign
+from pipeline.thresholds import thresholds
 from tests.conftest import ROOT
 
 EVERYTHING = CrossvalSettings(seeds=[0, 1], transfer=True, rules_as_teacher=True)
-DECISION = DecisionSettings(abstain_band=0.05, shrink=10)
+DECISION = DecisionSettings(abstain_band=0.05, f1_tolerance=0.01, shrink=10)
 EVALUATION = EvaluationSettings(level=0.9, resamples=200, seed=0, worst=2)
 
 
@@ -186,7 +187,9 @@ def test_a_threshold_never_sees_the_article_it_decides() -> None:
             rows.append(LabelledRow(id=id_, article=article, targets=(target,), **fact))
             scores.append(Scores(id=id_, setting="gold", seed=0, fold=fold, scores=(score,)))
     folds = [FoldRow(article="a", fold=0, role="test"), FoldRow(article="b", fold=1, role="test")]
-    decisions = join_all(rows, folds, scores, labels, DecisionSettings(abstain_band=0, shrink=0))["gold"].decisions
+    decisions = join_all(rows, folds, scores, labels, DecisionSettings(abstain_band=0, f1_tolerance=0, shrink=0))[
+        "gold"
+    ].decisions
     assert decisions[0, :, 0].tolist() == [True, True, False, False]
 
 

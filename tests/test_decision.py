@@ -51,14 +51,39 @@ def test_f1_at_every_threshold_is_scikit_learns(pairs: list[tuple[float, bool]])
     assert f1_at(values, truth, thresholds) == pytest.approx(expected)
 
 
-def settings(shrink: float) -> DecisionSettings:
-    return DecisionSettings(abstain_band=0.05, shrink=shrink)
+def settings(shrink: float, tolerance: float = 0) -> DecisionSettings:
+    return DecisionSettings(abstain_band=0.05, f1_tolerance=tolerance, shrink=shrink)
 
 
 def test_a_theme_takes_the_middle_of_its_best_plateau() -> None:
     scores = np.array([[0.1, 0.6], [0.2, 0.7], [0.8, 0.8], [0.9, 0.95]])
     targets = np.array([[0, 0], [0, 0], [1, 0], [1, 1]], dtype=bool)
     assert choose_thresholds(scores, targets, np.ones_like(targets), settings(0)) == pytest.approx([0.5, 0.875])
+
+
+def test_of_thresholds_that_f1_hardly_tells_apart_the_highest_up_to_one_half_is_taken() -> None:
+    """100 positives at .9, one at .3 with a negative below it: missing it costs .005 of F1."""
+    scores = np.array([[0.9]] * 100 + [[0.3], [0.2]])
+    targets = np.array([[True]] * 101 + [[False]])
+    known = np.ones_like(targets)
+    assert choose_thresholds(scores, targets, known, settings(0)) == pytest.approx([0.25])
+    assert choose_thresholds(scores, targets, known, settings(0, 0.004)) == pytest.approx([0.25])
+    assert choose_thresholds(scores - 0.2, targets, known, settings(0, 0.006)) == pytest.approx([0.4])
+    assert choose_thresholds(scores, targets, known, settings(0, 0.006)) == pytest.approx([0.25])
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=40).filter(lambda x: any(t for _, t in x)),
+    st.floats(0, 0.5),
+)
+def test_no_chosen_threshold_costs_more_f1_than_is_tolerated(pairs: list[tuple[float, bool]], slack: float) -> None:
+    scores, targets = np.array([[v] for v, _ in pairs]), np.array([[t] for _, t in pairs])
+    known = np.ones_like(targets)
+    best, chosen = (choose_thresholds(scores, targets, known, settings(0, t)) for t in (0, slack))
+    lost = f1_at(scores[:, 0], targets[:, 0], best) - f1_at(scores[:, 0], targets[:, 0], chosen)
+    assert lost[0] <= slack + 1e-12
+    assert chosen[0] >= best[0]
+    assert chosen[0] <= max(best[0], 0.5)
 
 
 def test_a_rare_theme_is_drawn_to_the_common_threshold() -> None:

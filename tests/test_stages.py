@@ -104,6 +104,12 @@ def test_what_is_not_the_transformers_re_runs_nothing_of_it(
     assert not [stage for stage in stages if stage.endswith("@transformer")]
 
 
+def test_another_choice_of_thresholds_repeats_no_cross_validation(fresh: Project) -> None:
+    fresh.replace("configs/pipeline.yaml", "f1_tolerance: 0.01", "f1_tolerance: 0.2")
+    stages = fresh.repro("thresholds@tfidf", "train@tfidf")
+    assert stages == ["thresholds@tfidf", "train@tfidf"]
+
+
 def test_dvc_shows_metrics_plots_and_experiments(fresh: Project) -> None:
     fresh.run("dvc", "exp", "run", "-n", "softer", "-S", "configs/tfidf.yaml:inverse_regularisation=0.1")
     assert "softer" in fresh.run("dvc", "exp", "show", "--csv")
@@ -249,10 +255,15 @@ def test_other_themes_in_another_language_go_the_same_way(task: str, project: Pr
     )  # fmt: skip
     project.run("taqyryp", "split", "--labelled", files["labelled"], *settings, "--out", files["folds"])
     for model, least in (("tfidf", 0.3), ("transformer", 0.6)):
-        made = {name: str(tmp_path / model / name) for name in ("scores", "thresholds", "curves")}
+        made = {name: str(tmp_path / model / name) for name in ("scores", "curves")}
+        thresholds = str(tmp_path / model / "thresholds")
         config = ["--model", model, "--config", f"configs/{model}.yaml", "--encoder", "models/encoder", *given]
         outs = [part for name, path in made.items() for part in (f"--{name}", path)]
         project.run("taqyryp", "crossval", *config, "--folds", files["folds"], *settings, *outs)
+        project.run(
+            "taqyryp", "thresholds", *given, "--folds", files["folds"], "--scores", made["scores"], *settings,
+            "--out", thresholds,
+        )  # fmt: skip
         project.run(
             "taqyryp", "evaluate", "--model", model, *given, "--folds", files["folds"], "--scores", made["scores"],
             "--curves", made["curves"], *settings, "--scored", str(tmp_path / model / "scored"),
@@ -262,7 +273,7 @@ def test_other_themes_in_another_language_go_the_same_way(task: str, project: Pr
         assert report["figures"]["f1_macro"] >= least, model
         out = tmp_path / model / "model"
         project.run(
-            "taqyryp", "train", *config, "--thresholds", made["thresholds"], "--furniture", "configs/furniture.yaml",
+            "taqyryp", "train", *config, "--thresholds", thresholds, "--furniture", "configs/furniture.yaml",
             *settings, "--out", str(out),
         )  # fmt: skip
         text = tmp_path / "neu.jsonl"
