@@ -46,7 +46,7 @@ def cli() -> None:
 @click.option("--threshold", "thresholds", multiple=True, metavar="THEME=P", help="Instead of the model's own; repeat.")
 @click.option("-o", "--out", type=FILE, required=True, help="JSONL to write; - for stdout.")
 def classify(inputs: tuple[Path, ...], unit: str, model: str, thresholds: tuple[str, ...], out: Path) -> None:
-    r"""Give themes to text files, folders of them, and JSONL records (`text`, optional `id` and `language`).
+    """Give themes to text files, folders of them, and JSONL records (`text`, optional `id` and `language`).
 
     \b
     taqyryp classify seeds/articles --model models/tfidf -o themes.jsonl
@@ -116,7 +116,7 @@ def _parsed(thresholds: tuple[str, ...]) -> dict[str, float]:
     help="What page furniture looks like (YAML).",
 )
 def annotate(article: Path, annotations: Path, themes: Path, rules: Path, furniture: Path) -> None:
-    r"""Print a row to fill in for each paragraph of ARTICLE with themes that nobody was asked about yet.
+    """Print a row to fill in for each paragraph of ARTICLE with themes that nobody was asked about yet.
 
     `suggested` is what the rules say: read the paragraph first. Put a list in place of `themes: null`.
 
@@ -143,7 +143,7 @@ def annotate(article: Path, annotations: Path, themes: Path, rules: Path, furnit
     "--choice", type=FILE, default=Path("configs/champion.yaml"), show_default=True, help="File that keeps it."
 )
 def promote(version: str, choice: Path) -> None:
-    r"""Make VERSION of the registered model the champion, and keep the choice in a file to commit.
+    """Make VERSION of the registered model the champion, and keep the choice in a file to commit.
 
     \b
     taqyryp promote 3

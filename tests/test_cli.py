@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click import Option
+from click import Context, Option
 from click.testing import CliRunner
 
 from pipeline import Classifier
@@ -46,7 +48,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, rows: list[LabelledRow], la
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = CliRunner().invoke(cli, [command, "--help"], prog_name="taqyryp")
     assert result.exit_code == 0
-    assert f"taqyryp {command} " in result.output
+    (example, *_) = re.findall(rf"^  taqyryp {command}\b(?:.*\\\n)*.*$", result.output, re.MULTILINE)
+    words = shlex.split(example.split(">>")[0].replace("\\\n", ""))[2:]
+    context = Context(cli.commands[command])
+    given, left, _ = cli.commands[command].make_parser(context).parse_args(words)
+    assert not left
+    assert all(given.get(parameter.name) for parameter in cli.commands[command].params if parameter.required)
     assert all(parameter.help for parameter in cli.commands[command].params if isinstance(parameter, Option))
 
 
