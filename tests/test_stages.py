@@ -22,7 +22,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The pipeline, run once from nothing."""
     project = Project.copy(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("spy"))
     project.commit()
-    assert len(project.repro()) == 4 + 5 + 2 + 5 + 2 + 1 + 1
+    assert len(project.repro()) == 4 + 5 + 2 + 2 + 5 + 2 + 1 + 1
     project.commit()
     return project
 
