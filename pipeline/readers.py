@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.decoding import decode
 from pipeline.errors import UserError
 from pipeline.records import Article
 from pipeline.storage import read_bytes, read_numbered_jsonl
@@ -17,7 +18,7 @@ def read_articles(folder: Path) -> list[Article]:
     """Every .txt file of a folder as an article, sorted by name.
 
     Raises:
-        UserError: if the folder is missing or holds no .txt file, or a file is not UTF-8 text.
+        UserError: if the folder is missing or holds no .txt file, or a file is no text that can be read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; put one .txt file an article there, or name another folder")
@@ -31,7 +32,7 @@ def read_article(path: Path) -> Article:
     """One text file as an article whose id is the file's stem.
 
     Raises:
-        UserError: if it can't be read or is not UTF-8 text.
+        UserError: if it can't be read as text.
     """
     return Article(id=path.stem, source=path.name, text=decode(read_bytes(path), str(path)))
 
@@ -72,21 +73,3 @@ def read_records(path: Path) -> Iterator[Source]:
         yield Source(read_article(path))
     else:
         raise UserError(f"{path}: neither .txt nor .jsonl nor a folder; convert it first")
-
-
-def decode(data: bytes, place: str) -> str:
-    """UTF-8 bytes, a BOM removed, as text.
-
-    Raises:
-        UserError: naming `place` and the first byte at fault, if the bytes are not UTF-8 or hold NUL bytes.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{place}:{line}: byte 0x{data[error.start]:02x} is not UTF-8 text; save the file as UTF-8"
-        ) from error
-    if "\0" in text:
-        raise UserError(f"{place}:{text.count(chr(10), 0, text.index(chr(0))) + 1}: a NUL byte; this is no text file")
-    return text

@@ -7,8 +7,8 @@ import io
 from pathlib import Path
 from typing import Any
 
+from pipeline.decoding import decode
 from pipeline.errors import UserError
-from pipeline.readers import decode
 from pipeline.records import Labels, Record, Split
 from pipeline.storage import read_bytes, read_numbered_jsonl
 from pipeline.themes import check_themes
