@@ -159,7 +159,7 @@ def test_users_mistakes_are_one_line(
 ) -> None:
     monkeypatch.chdir(ROOT)
     (tmp_path / "bad.jsonl").write_text("{")
-    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "bad.txt").write_bytes("Мектеп".encode() + b"\xff")
     (tmp_path / "empty").mkdir()
     cases = [
         (["classify", "absent.txt", "--model", folder, "-o", "-"], "absent.txt: cannot be read"),
