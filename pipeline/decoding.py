@@ -21,8 +21,7 @@ BYTE_ORDER_MARKS = {
 LOOK_ALIKES = frozenset("ЂЃѓЉЊЌЋЏђљњќћџЎўЈҐЄЇјЅѕїґє")
 KAZAKH_PAGES = ("kz1048", "ptcp154")
 LETTERS = frozenset("АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯӘҒҚҢӨҰҮҺІ")
-# Above it 99.5% of the guesses are right for pieces of 40 letters and 99.9% for 150. Of 10 letters one guess in 20 is
-# wrong, but nearly all lie below it.
+# With it 0.5% of texts of 10 letters are read, 14% of 20, 85% of 40 and all of 80; of what is read, 99.9% is right.
 SURE = 0.3
 
 
