@@ -143,7 +143,7 @@ def _row(number: int, text: str, topic: int, labels: Labels) -> LabelledRow:
 def frozen(texts: Sequence[str], topics: np.ndarray, labels: Labels, encoder: Path, threads: int, seed: int) -> Predict:
     """A logistic regression on the sentence vectors of the untouched encoder."""
     vectors = _embedder(encoder, threads)
-    regression = LogisticRegression(max_iter=1000)  # C of 10 to 1000, or standardised vectors: up to two points less
+    regression = LogisticRegression(max_iter=1000)  # C of 10 to 1000, or standardised vectors: up to three points less
     regression.fit(vectors(texts), topics)
     return lambda several: regression.predict(vectors(several))
 

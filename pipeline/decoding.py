@@ -84,7 +84,7 @@ def _guessed(data: bytes, place: str) -> str:
 
 def _kazakh(data: bytes) -> tuple[str, bool]:
     """Russian with Kazakh words in it, by the page that reads them as Kazakh; and whether only one of the two does."""
-    readings = {data.decode(page, errors="replace") for page in KAZAKH_PAGES}
+    readings = {data.decode(page) for page in KAZAKH_PAGES}  # what is cp1251 is both of them
     foreign = {text: sum(map(_foreign, text)) for text in readings}
     best = min(readings, key=lambda text: (foreign[text], text))
     return best, sum(amount == foreign[best] for amount in foreign.values()) == 1
@@ -92,7 +92,7 @@ def _kazakh(data: bytes) -> tuple[str, bool]:
 
 def _foreign(letter: str) -> bool:
     """Whether neither Russian nor Kazakh has it."""
-    return letter == "\ufffd" or (letter > "\x7f" and letter.isalpha() and letter.upper() not in LETTERS)
+    return letter > "\x7f" and letter.isalpha() and letter.upper() not in LETTERS
 
 
 def _strictly(data: bytes, encoding: str, place: str) -> str:

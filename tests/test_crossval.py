@@ -187,9 +187,8 @@ def test_a_threshold_never_sees_the_article_it_decides() -> None:
             rows.append(LabelledRow(id=id_, article=article, targets=(target,), **fact))
             scores.append(Scores(id=id_, setting="gold", seed=0, fold=fold, scores=(score,)))
     folds = [FoldRow(article="a", fold=0, role="test"), FoldRow(article="b", fold=1, role="test")]
-    decisions = join_all(rows, folds, scores, labels, DecisionSettings(abstain_band=0, f1_tolerance=0, shrink=0))[
-        "gold"
-    ].decisions
+    exact = DecisionSettings(abstain_band=0, f1_tolerance=0, shrink=0)
+    decisions = join_all(rows, folds, scores, labels, exact)["gold"].decisions
     assert decisions[0, :, 0].tolist() == [True, True, False, False]
 
 
