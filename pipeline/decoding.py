@@ -31,33 +31,33 @@ def decode(data: bytes, place: str) -> str:
     Raises:
         UserError: naming `place`, if the bytes are no text, damaged UTF-8, or in an encoding that can't be told.
     """
-    text = _decoded(data, place)
+    text = _strictly(data, encoding_of(data, place), place)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UserError(f"{place}:{line}: a NUL byte; this is no text file")
     return text
 
 
-def _decoded(data: bytes, place: str) -> str:
+def encoding_of(data: bytes, place: str) -> str:
+    """The encoding of a text or of its beginning, as Python names it; UTF-8 also where a few bytes of it are broken.
+
+    Raises:
+        UserError: naming `place`, if the bytes are no text, or it can't be told.
+    """
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if data.startswith(mark):
-            return _strictly(data, encoding, place)
+            return encoding
     try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        if _damaged(data):
-            line = data.count(b"\n", 0, error.start) + 1
-            raise UserError(
-                f"{place}:{line}: byte 0x{data[error.start]:02x} is not UTF-8, though the rest is; mend it there"
-            ) from error
-        return _guessed(data, place)
-    return _wide(data, place) if "\0" in text else text
+        data.decode()
+    except UnicodeDecodeError:
+        return "utf-8" if _damaged(data) else _guessed(data, place)
+    return _wide(data) if b"\0" in data else "utf-8"
 
 
-def _wide(data: bytes, place: str) -> str:
+def _wide(data: bytes) -> str:
     """UTF-16 without a mark, if the NUL bytes come from that: a text's high bytes are few, its low ones many."""
     high, encoding = min((len(set(data[start::2])), name) for start, name in ((1, "utf-16-le"), (0, "utf-16-be")))
-    return _strictly(data, encoding if len(data) >= 8 * high and len(data) % 2 == 0 else "utf-8", place)
+    return encoding if len(data) >= 8 * high and len(data) % 2 == 0 else "utf-8"
 
 
 def _damaged(data: bytes) -> bool:
@@ -74,20 +74,18 @@ def _guessed(data: bytes, place: str) -> str:
     encoding, sure = guess["encoding"], guess["confidence"] >= SURE
     if encoding is None:
         raise UserError(f"{place}: {guess['mime_type'] or 'bytes'}, no text; name a text file")
-    text = _strictly(data, encoding, place)
-    if guess["language"] == "ru" and LOOK_ALIKES & set(text):
-        text, sure = _kazakh(data)
+    if guess["language"] == "ru" and LOOK_ALIKES & set(data.decode(encoding, errors="ignore")):
+        encoding, sure = _kazakh(data)
     if not sure:
         raise UserError(f"{place}: neither UTF-8 nor surely anything else (at best {encoding}); save it as UTF-8")
-    return text
+    return encoding
 
 
 def _kazakh(data: bytes) -> tuple[str, bool]:
-    """Russian with Kazakh words in it, by the page that reads them as Kazakh; and whether only one of the two does."""
-    readings = {data.decode(page) for page in KAZAKH_PAGES}  # what is cp1251 is both of them
-    foreign = {text: sum(map(_foreign, text)) for text in readings}
-    best = min(readings, key=lambda text: (foreign[text], text))
-    return best, sum(amount == foreign[best] for amount in foreign.values()) == 1
+    """The page that reads Russian with Kazakh words in it as Kazakh; and whether only one of the two does."""
+    foreign = {page: sum(map(_foreign, data.decode(page))) for page in KAZAKH_PAGES}  # what is cp1251 is both of them
+    best, other = sorted(KAZAKH_PAGES, key=lambda page: foreign[page])
+    return best, foreign[best] < foreign[other] or data.decode(best) == data.decode(other)
 
 
 def _foreign(letter: str) -> bool:
@@ -99,6 +97,9 @@ def _strictly(data: bytes, encoding: str, place: str) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{place}: byte {error.start + 1} is no {encoding}, though the file looks like it; save it as UTF-8"
-        ) from error
+        if encoding == "utf-8":
+            line = data.count(b"\n", 0, error.start) + 1
+            found = f"{place}:{line}: byte 0x{data[error.start]:02x} is not UTF-8, though the rest is; mend it there"
+        else:
+            found = f"{place}: byte {error.start + 1} is no {encoding}, though the file looks like it; save it as UTF-8"
+        raise UserError(found) from error
