@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.readers import read_articles, read_records
+from pipeline.readers import read_articles
 from tests.conftest import ROOT
 
 
@@ -41,30 +41,3 @@ def test_what_is_not_text_is_refused(data: bytes, part: str, tmp_path: Path) -> 
     with pytest.raises(UserError) as error:
         read_articles(tmp_path)
     assert part in str(error.value)
-
-
-def test_records_keep_their_ids_and_languages(tmp_path: Path) -> None:
-    (tmp_path / "news.jsonl").write_text(
-        '{"id": 7, "text": "Мектеп ашылды.", "language": "kk", "views": 12}\n\n{"text": "Открыли школу."}\n'
-    )
-    (tmp_path / "b.txt").write_text("Школа.")
-    found = list(read_records(tmp_path))
-    assert [(r.article.id, r.article.source, r.language) for r in found] == [
-        ("b", "b.txt", ""),
-        ("7", "news.jsonl", "kk"),
-        ("news-3", "news.jsonl", ""),
-    ]
-
-
-def test_wrong_inputs_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "news.jsonl").write_text('{"body": "x"}\n')
-    with pytest.raises(UserError, match=r"news\.jsonl:1: .*`text`"):
-        list(read_records(tmp_path / "news.jsonl"))
-    with pytest.raises(UserError, match="cannot be read"):
-        list(read_records(tmp_path / "absent.txt"))
-    (tmp_path / "page.pdf").write_bytes(b"%PDF")
-    with pytest.raises(UserError, match=r"neither \.txt nor \.jsonl"):
-        list(read_records(tmp_path / "page.pdf"))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"no \.txt or \.jsonl"):
-        list(read_records(tmp_path / "empty"))

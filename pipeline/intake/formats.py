@@ -1,0 +1,294 @@
+"""Places -> entries: what a file of each format holds, one entry a text.
+
+A record that can't be read becomes an entry with its reason and reading goes on after it; where nothing more can be
+read, the entry stands for the rest of the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from pipeline.decoding import decode, encoding_of
+from pipeline.errors import UserError
+from pipeline.intake import CSV, HTML, JSONL, MAX_RECORD, PARQUET, TEXT, TSV, Entry, Fields
+from pipeline.intake.files import DAMAGED, Meter, Place, places
+from pipeline.intake.pages import declared
+
+HEAD = 2**18
+"""Bytes by which the encoding of a table is told."""
+LANGUAGE = "language"
+_ASCII = re.compile(rb"[!-~]+")
+
+
+class RecordError(Exception):
+    """Why a record, or the rest of a file from there on, can't be read."""
+
+
+def entries(
+    inputs: Sequence[Path], format_: str | None, fields: Fields, encoding: str | None, meter: Meter
+) -> Iterator[Entry]:
+    """Every text of the inputs in order, and an entry with a reason for all that can't be read.
+
+    Raises:
+        UserError: if an input doesn't exist, or a table lacks a column that was named.
+    """
+    for place in places(inputs, format_, meter):
+        if isinstance(place, Entry):
+            yield place
+            continue
+        count = 0
+        for entry in _inside(place, fields, encoding):
+            count += 1
+            yield _sound(entry)
+        if not count:
+            yield Entry(id=place.stem, source=place.name, reason="empty")
+
+
+def _inside(place: Place, fields: Fields, encoding: str | None) -> Iterator[Entry]:
+    read = {TEXT: _text, HTML: _page, JSONL: _lines, CSV: _table, TSV: _table, PARQUET: _parquet}[place.format]
+    further = ""
+    try:
+        with place.open() as stream:
+            for entry in read(stream, place, fields, encoding):
+                yield entry
+                further = " any further"
+    except (*DAMAGED, RecordError) as error:
+        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        yield Entry(id=place.stem, source=place.name, reason=f"cannot be read{further} ({what})")
+
+
+def _sound(entry: Entry) -> Entry:
+    """The entry if it can be classified and written, else one with the reason why not."""
+    if entry.reason:
+        return entry
+    flaw = "a NUL byte in the text" if "\0" in entry.text else "" if entry.text.strip() else "no text in it"
+    try:
+        msgspec.json.encode(entry)
+    except UnicodeEncodeError:
+        flaw = "bytes or halves of characters that are no Unicode text"
+    return Entry(id=_printable(entry.id), source=entry.source, reason=flaw) if flaw else entry
+
+
+def _printable(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+def _whole(stream: BinaryIO) -> bytes:
+    data = stream.read(MAX_RECORD + 1)
+    if len(data) > MAX_RECORD:
+        raise RecordError(f"more than {MAX_RECORD >> 20} MiB; split it")
+    return data
+
+
+def _text(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None) -> Iterator[Entry]:
+    data = _whole(stream)
+    try:
+        text = data.decode(encoding) if encoding else decode(data, "")
+    except (UserError, UnicodeDecodeError) as error:
+        raise _plain(error) from error
+    yield Entry(id=place.stem, source=place.name, text=text)
+
+
+def _page(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None) -> Iterator[Entry]:
+    data = _whole(stream)
+    try:
+        name = encoding or _encoding(data)
+    except RecordError:  # too short to be sure: then what the page says of itself
+        name = declared(data)
+        if not name:
+            raise
+    try:
+        markup = data.decode(name)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise _plain(error) from error
+    yield Entry(id=place.stem, source=place.name, text=markup, markup=True)
+
+
+def _plain(error: Exception) -> RecordError:
+    """The error without the place, which the entry names."""
+    return RecordError(str(error).removeprefix(":").strip())
+
+
+def _lines(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None) -> Iterator[Entry]:
+    """A JSON object a line; lines end at line feeds alone."""
+    recoded = _utf8(stream, encoding)
+    number = 0
+    while line := recoded.readline(MAX_RECORD + 1):
+        number += 1
+        fallback = f"{place.stem}-{number}"
+        try:
+            if len(line) > MAX_RECORD:
+                _skip(recoded)
+                raise RecordError(f"a line of more than {MAX_RECORD >> 20} MiB")
+            if line.strip():
+                yield _record(_object(line), place, fallback, fields)
+        except RecordError as flaw:
+            yield Entry(id=fallback, source=place.name, reason=f"line {number}: {flaw}")
+
+
+def _skip(stream: BinaryIO) -> None:
+    """To the end of the line."""
+    while (piece := stream.readline(MAX_RECORD)) and not piece.endswith(b"\n"):
+        pass
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"no JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise RecordError("a JSON value, but no object")
+    return found
+
+
+def _record(row: Mapping[str, Any], place: Place, fallback: str, fields: Fields) -> Entry:
+    """A record by its columns; those that are not used are carried."""
+    names = {fields.text, fields.id or "id", fields.title} - {None}
+    if fields.text not in row:
+        raise RecordError(f"no field {fields.text!r}; there are {', '.join(row)}; --text-field names the text")
+    text, id_, title = row[fields.text], row.get(fields.id or "id"), row.get(fields.title or "")
+    if text is not None and not isinstance(text, str):
+        raise RecordError(f"field {fields.text!r} is no text but {type(text).__name__}")
+    if isinstance(id_, dict | list | bool):
+        raise RecordError(f"field {fields.id or 'id'!r} is {type(id_).__name__}; expected a text or number")
+    language = row.get(LANGUAGE)
+    return Entry(
+        id=fallback if id_ is None or id_ == "" else str(id_),
+        source=place.name,
+        text=text or "",
+        title=title if isinstance(title, str) else "",
+        language=language if isinstance(language, str) else "",
+        carried={name: value for name, value in row.items() if name not in names},
+    )
+
+
+def _utf8(stream: BinaryIO, encoding: str | None) -> BinaryIO:
+    """The stream as UTF-8 without a byte order mark."""
+    head = stream.read(HEAD)
+    name = encoding or _encoding(head)
+    if name == "utf-8-sig":
+        head, name = head.removeprefix(codecs.BOM_UTF8), "utf-8"
+    whole = io.BufferedReader(_Chained(head, stream), HEAD)
+    return whole if name == "utf-8" else io.BufferedReader(_Recoded(whole, name), HEAD)
+
+
+def _encoding(head: bytes) -> str:
+    """The encoding of a table or page by its beginning, cut where no character is in two.
+
+    It is judged by what is beyond ASCII: names of fields and tags say nothing, and halve the guesser's confidence.
+    """
+    if b"\0" not in head:
+        head = head[: head.rfind(b"\n") + 1] or head if len(head) >= HEAD else head
+        head = _ASCII.sub(b" ", head)
+    try:
+        return encoding_of(head, "")
+    except UserError as error:
+        raise _plain(error) from error
+
+
+class _Chained(io.RawIOBase):
+    """A stream with what was read from it put back."""
+
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head, self._stream = io.BytesIO(head), stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head.read(len(buffer)) or self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Recoded(io.RawIOBase):
+    """Another encoding as UTF-8; bytes that are none in it become what no reader takes for text."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest:
+            self._rest = self._text.read(HEAD).encode(errors="surrogatepass")
+        data, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _table(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None) -> Iterator[Entry]:
+    """CSV or TSV with a header; of comma, semicolon and tab a CSV's delimiter is the one its header has most of."""
+    recoded = _utf8(stream, encoding)
+    lines = io.TextIOWrapper(recoded, "utf-8", errors="surrogateescape", newline="")
+    first = lines.readline(HEAD)
+    if not first.strip():
+        return
+    delimiter = "\t" if place.format == TSV else max(",;\t", key=first.count)
+    csv.field_size_limit(MAX_RECORD)
+    header = next(csv.reader([first], delimiter=delimiter, strict=True))
+    _check_columns(header, place.name, fields)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    number = begin = 1
+    while True:
+        begin, number = 2 + reader.line_num, number + 1
+        fallback = f"{place.stem}-{number - 1}"
+        try:
+            row = next(reader)
+            if row and len(row) != len(header):
+                raise RecordError(f"{len(row)} cells, but {len(header)} columns")
+            if row:
+                yield _record(dict(zip(header, row, strict=True)), place, fallback, fields)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = f"lines {begin} to {1 + reader.line_num}: {error}; mend the quoting"
+            yield Entry(id=fallback, source=place.name, reason=reason)
+        except RecordError as flaw:
+            yield Entry(id=fallback, source=place.name, reason=f"line {begin}: {flaw}")
+
+
+def _check_columns(header: Sequence[str], place: str, fields: Fields) -> None:
+    for option, name in (("text", fields.text), ("id", fields.id), ("title", fields.title)):
+        if name is not None and name not in header:
+            raise UserError(f"{place}: no column {name!r}; there are {', '.join(header)}; --{option}-field names it")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise UserError(f"{place}: column {', '.join(twice)} stands twice; rename one")
+
+
+def _parquet(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None) -> Iterator[Entry]:
+    import pyarrow
+    from pyarrow import parquet
+
+    with tempfile.TemporaryFile() as seekable:  # an archive's member or stdin can't be read from its end
+        plain = stream if stream.seekable() else seekable
+        if plain is seekable:
+            shutil.copyfileobj(stream, seekable)
+            seekable.seek(0)
+        number = 0
+        try:
+            table = parquet.ParquetFile(plain)
+            _check_columns(table.schema_arrow.names, place.name, fields)
+            for batch in table.iter_batches(batch_size=256):
+                for row in batch.to_pylist():
+                    number += 1
+                    try:
+                        yield _record(row, place, f"{place.stem}-{number}", fields)
+                    except RecordError as flaw:
+                        yield Entry(id=f"{place.stem}-{number}", source=place.name, reason=f"row {number}: {flaw}")
+        except pyarrow.ArrowException as error:
+            raise RecordError(f"after row {number}: {error}") from error
