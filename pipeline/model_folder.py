@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,17 +38,25 @@ class ModelFacts(Record, frozen=True):
     versions: dict[str, str]
 
 
-def save(folder: Path, model: TextClassifier, facts: ModelFacts, furniture: Furniture) -> None:
-    """Writes model, furniture list, card and, last, the manifest: whole or not at all."""
+def save(
+    folder: Path,
+    model: TextClassifier,
+    facts: ModelFacts,
+    furniture: Furniture,
+    explanation: Callable[[Path], None] | None = None,
+) -> None:
+    """Writes model, furniture list, card, what explains it and, last, the manifest: whole or not at all."""
     with replacing_folder(folder) as temporary:
         model.save(temporary)
+        if explanation:
+            explanation(temporary)
         write_json(temporary / "furniture.json", furniture)
         write_text(temporary / "README.md", card(facts))
         write_manifest(temporary, "model", msgspec.to_builtins(facts))
 
 
-def load(folder: Path) -> tuple[TextClassifier, ModelFacts, Furniture, str]:
-    """Model, facts, furniture list and a name such as `tfidf-1a2b3c4d`, which changes with any byte of the folder.
+def inspect(folder: Path) -> tuple[ModelFacts, str]:
+    """What a folder holds, all its files checked, and a name such as `tfidf-1a2b3c4d`, which changes with any byte.
 
     Raises:
         UserError: if the folder is missing, damaged, or made by another version of the text preparation.
@@ -62,12 +70,22 @@ def load(folder: Path) -> tuple[TextClassifier, ModelFacts, Furniture, str]:
         raise UserError(
             f"{folder}: made for text preparation {facts.text_version}, this is {text.VERSION}; train the model again"
         )
+    return facts, f"{facts.model}-{manifest.digest[:8]}"
+
+
+def load(folder: Path, threads: int | None = None) -> tuple[TextClassifier, ModelFacts, Furniture, str]:
+    """Model, facts, furniture list and name; `threads` to compute with, by default those of training.
+
+    Raises:
+        UserError: if the folder is missing, damaged, or made by another version of the text preparation.
+    """
+    facts, name = inspect(folder)
     try:
-        model = model_class(facts.model).load(folder, facts.labels, facts.threads)
+        model = model_class(facts.model).load(folder, facts.labels, threads or facts.threads)
         furniture = read_json(folder / "furniture.json", Furniture)
     except UserError as error:  # the digests are right, so the file is as it was written, by code that wrote another
         raise _of_another_version(folder, error) from error
-    return model, facts, furniture, f"{facts.model}-{manifest.digest[:8]}"
+    return model, facts, furniture, name
 
 
 def _of_another_version(folder: Path, error: Exception) -> UserError:

@@ -233,6 +233,7 @@ def thresholds(labelled: Path, labels: Path, folds: Path, scores: Path, settings
 @file_option("labels", "The label set (JSON).")
 @file_option("thresholds", "A threshold a theme (JSON).")
 @file_option("furniture", "What page furniture looks like (YAML); goes into the model folder.")
+@file_option("rules", "Labelling rules (YAML); go into the model folder.")
 @SETTINGS
 @file_option("out", "Folder for the model.")
 def train(
@@ -243,6 +244,7 @@ def train(
     labels: Path,
     thresholds: Path,
     furniture: Path,
+    rules: Path,
     settings: Path,
     out: Path,
 ) -> None:
@@ -251,15 +253,17 @@ def train(
     \b
     taqyryp train --model tfidf --config configs/tfidf.yaml --labelled data/labelled.jsonl \\
         --labels data/labels.json --thresholds data/thresholds/tfidf.json \\
-        --furniture configs/furniture.yaml --settings configs/pipeline.yaml --out models/tfidf
+        --furniture configs/furniture.yaml --rules configs/rules.yaml --settings configs/pipeline.yaml \\
+        --out models/tfidf
     """
-    from pipeline import model_folder
+    from pipeline import explain, model_folder
     from pipeline import train as core
     from pipeline.classifiers import Setup
     from pipeline.crossval import CrossvalSettings
     from pipeline.decision import DecisionSettings
     from pipeline.paragraphs import Furniture
     from pipeline.records import LabelledRow, Labels
+    from pipeline.rules import RuleSettings
     from pipeline.settings import Count, load, load_section
     from pipeline.storage import read_json, read_jsonl
 
@@ -268,8 +272,16 @@ def train(
     setup = Setup(labels=read_json(labels, Labels), config=config, encoder=encoder, threads=threads, seed=seed)
     band = load_section(settings, "decision", DecisionSettings).abstain_band
     limits = read_json(thresholds, dict[str, float])
-    trained, facts = core.train(model, read_jsonl(labelled, LabelledRow), setup, limits, band)
-    model_folder.save(out, trained, facts, load(furniture, Furniture))
+    rows = read_jsonl(labelled, LabelledRow)
+    trained, facts = core.train(model, rows, setup, limits, band)
+    voters = load(rules, RuleSettings)
+    model_folder.save(
+        out,
+        trained,
+        facts,
+        load(furniture, Furniture),
+        lambda folder: explain.save(folder, trained, rows, setup.labels, voters),
+    )
 
 
 @click.command()

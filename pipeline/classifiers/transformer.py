@@ -388,6 +388,15 @@ class Transformer:
         highest: Array = np.maximum.reduceat(logits.cpu().numpy(), starts)
         return highest
 
+    def vectors(self, texts: Sequence[str]) -> Array:
+        """Where the head sees texts, unit vectors of shape (texts, width); a long one is the mean of its windows."""
+        windows = self.shared.tokenizer(texts)
+        pooled = self._evaluate(self.shared.lower.states(windows.ids), self._pooled)
+        placed: Array = ((pooled - self.head.centre) / self.head.scale).double().cpu().numpy()
+        sums = np.add.reduceat(placed, np.searchsorted(windows.owner, np.arange(len(texts))))
+        unit: Array = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+        return unit
+
     def save(self, folder: Path) -> None:
         """The encoder in Hugging Face layout under encoder/, head and lexical/ beside it: safetensors and JSON."""
         body = load_body(self.folder)

@@ -1,0 +1,183 @@
+"""Why a paragraph gets its themes: words that weighed, rules that matched, and training paragraphs that lie nearest.
+
+Training puts what this needs into the model folder, under explain/.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from pipeline.classifiers import Array, TextClassifier
+from pipeline.errors import UserError
+from pipeline.lexical import Lexical
+from pipeline.records import LabelledRow, Labels, Record
+from pipeline.rules import Rules, RuleSettings
+from pipeline.storage import read_json, read_jsonl, write_json, write_jsonl
+
+FOLDER = "explain"
+TERMS, NEIGHBOURS = 5, 3
+_EDGES = ".,:;!?«»\"'()[]…–—-"
+
+
+@runtime_checkable
+class Placing(Protocol):
+    """A model in which texts have a place."""
+
+    def vectors(self, texts: Sequence[str]) -> Array:
+        """Unit vectors of shape (texts, width); those of texts that are alike to the model point the same way."""
+
+
+class Taught(Record, frozen=True):
+    """A paragraph that the model has learnt from."""
+
+    id: str
+    provenance: str
+    themes: tuple[str, ...]
+    text: str
+
+
+class Why(Record, frozen=True):
+    """Reasons for one paragraph; `words` by theme, the heaviest first, in log-odds."""
+
+    words: dict[str, dict[str, float]]
+    rules: tuple[dict[str, str], ...]
+    nearest: tuple[dict[str, Any], ...]
+
+
+def save(folder: Path, model: TextClassifier, rows: Sequence[LabelledRow], labels: Labels, rules: RuleSettings) -> None:
+    """Writes explain/: the rules, and for a model in which texts have a place its gold and exemplars with theirs."""
+    place = folder / FOLDER
+    place.mkdir()
+    write_json(place / "rules.json", rules)
+    taught = [row for row in rows if row.provenance != "rule" and any(row.weights)]
+    if isinstance(model, Placing) and taught:
+        write_jsonl(place / "taught.jsonl", [_taught(row, labels) for row in taught])
+        vectors = model.vectors([row.text for row in taught]).astype(np.float16)  # 384 wide: 0.8 kB a row
+        save_file({"vectors": vectors}, place / "vectors.safetensors")
+
+
+def _taught(row: LabelledRow, labels: Labels) -> Taught:
+    given = zip(labels.names, row.targets, row.weights, strict=True)
+    themes = tuple(name for name, target, weight in given if weight and target >= 0.5)
+    return Taught(id=row.id, provenance=row.provenance, themes=themes, text=row.text)
+
+
+class Explainer:
+    """Reasons, from what training left in a model folder.
+
+    Raises:
+        UserError: if it left nothing.
+    """
+
+    def __init__(self, folder: Path, model: TextClassifier, labels: Labels) -> None:
+        place = folder / FOLDER
+        if not place.is_dir():
+            raise UserError(f"{folder}: holds nothing to explain with; train the model again")
+        self._model, self._labels = model, labels
+        self._rules = Rules(read_json(place / "rules.json", RuleSettings), labels.names)
+        self._taught: list[Taught] = []
+        if (place / "taught.jsonl").exists():
+            self._taught = read_jsonl(place / "taught.jsonl", Taught)
+            self._vectors: NDArray[np.float32] = load_file(place / "vectors.safetensors")["vectors"].astype(np.float32)
+
+    def __call__(self, texts: Sequence[str], themes: Sequence[Sequence[str]]) -> list[Why]:
+        """Reasons for prepared texts; words are told for the `themes` of each."""
+        nearest = self._nearest(texts)
+        return [
+            Why(words=self._words(text, given), rules=self._hits(text), nearest=near)
+            for text, given, near in zip(texts, themes, nearest, strict=True)
+        ]
+
+    def _hits(self, text: str) -> tuple[dict[str, str], ...]:
+        return tuple({"name": r.name, "theme": r.theme, "votes": r.votes} for r in self._rules.hits(text))
+
+    def _words(self, text: str, themes: Sequence[str]) -> dict[str, dict[str, float]]:
+        lexical = getattr(self._model, "lexical", None)
+        if not isinstance(lexical, Lexical) or not themes:
+            return {}
+        words, weights = contributions(lexical, text)
+        told = {}
+        for theme in themes:
+            column = weights[:, self._labels.names.index(theme)]
+            best = [index for index in np.argsort(-column, kind="stable")[:TERMS] if column[index] > 0]
+            told[theme] = {words[index]: round(float(column[index]), 3) for index in best}
+        return told
+
+    def _nearest(self, texts: Sequence[str]) -> list[tuple[dict[str, Any], ...]]:
+        if not self._taught or not isinstance(self._model, Placing):
+            return [()] * len(texts)
+        found = []
+        for likeness in self._model.vectors(texts).astype(np.float32) @ self._vectors.T:
+            best = np.argsort(-likeness, kind="stable")[:NEIGHBOURS]
+            found.append(tuple(self._neighbour(index, float(likeness[index])) for index in best))
+        return found
+
+    def _neighbour(self, index: int, likeness: float) -> dict[str, Any]:
+        row = self._taught[index]
+        return {"id": row.id, "similarity": round(likeness, 3), "themes": list(row.themes), "text": row.text}
+
+
+def contributions(lexical: Lexical, text: str) -> tuple[list[str], Array]:
+    """The words of a text, and what each adds to the log-odds of each theme, shape (words, themes).
+
+    A term's share is its weight times its coefficient. A character n-gram stands in words, a run of words consists of
+    them: the share is divided among its occurrences, and an occurrence's among its words. Nothing is lost: the sum over
+    all words is the text's log-odds without the intercept.
+    """
+    text = text.lower()
+    spans = [match.span() for match in re.finditer(r"\S+", text)]
+    words = [text[begin:end].strip(_EDGES) or text[begin:end] for begin, end in spans]
+    names = list(dict.fromkeys(words))
+    total = np.zeros((len(names), len(lexical.intercepts)))
+    first = 0
+    for part, vectorizer in lexical.vectorizers.items():
+        owners = (_in_words if part == "char" else _of_words)(vectorizer, text, spans)
+        row = vectorizer.transform([text])
+        for column, weight in zip(row.indices, row.data, strict=True):
+            amount = weight * lexical.coefficients[:, first + column]
+            occurrences = owners[int(column)]
+            for owner, share in occurrences.items():
+                total[names.index(words[owner])] += amount * share / sum(occurrences.values())
+        first += row.shape[1]
+    return names, total
+
+
+Owners = dict[int, dict[int, float]]
+"""By column of the vocabulary the words, by their place in the text, in which the term occurs, and how often."""
+
+
+def _in_words(vectorizer: Any, text: str, spans: Sequence[tuple[int, int]]) -> Owners:
+    analyze, vocabulary = vectorizer.build_analyzer(), vectorizer.vocabulary_
+    owners: Owners = {}
+    for place, (begin, end) in enumerate(spans):
+        for term in analyze(text[begin:end]):
+            if term in vocabulary:
+                occurrences = owners.setdefault(vocabulary[term], {})
+                occurrences[place] = occurrences.get(place, 0.0) + 1.0
+    return owners
+
+
+def _of_words(vectorizer: Any, text: str, spans: Sequence[tuple[int, int]]) -> Owners:
+    vocabulary, starts = vectorizer.vocabulary_, [begin for begin, _ in spans]
+    tokens = [
+        (match[0], bisect_right(starts, match.start()) - 1) for match in re.finditer(vectorizer.token_pattern, text)
+    ]
+    shortest, longest = vectorizer.ngram_range
+    owners: Owners = {}
+    for length in range(shortest, longest + 1):
+        for at in range(len(tokens) - length + 1):
+            run = tokens[at : at + length]
+            column = vocabulary.get(" ".join(token for token, _ in run))
+            if column is not None:
+                occurrences = owners.setdefault(column, {})
+                for _, place in run:
+                    occurrences[place] = occurrences.get(place, 0.0) + 1 / length
+    return owners

@@ -1,0 +1,110 @@
+"""Reasons are the model's own: words add up to its log-odds, neighbours are near to it, rules are those that fire."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import Classifier, explain
+from pipeline.classifiers import Setup, TextClassifier, model_class
+from pipeline.classify import Choice
+from pipeline.errors import UserError
+from pipeline.lexical import Lexical
+from pipeline.model_folder import save
+from pipeline.paragraphs import Furniture
+from pipeline.records import LabelledRow, Labels
+from pipeline.rules import RuleSettings
+from pipeline.settings import load
+from pipeline.text import prepare
+from pipeline.train import train
+from tests.conftest import ROOT, THEMES
+from tests.test_classifiers import TRANSFORMER
+
+TEXT = "В школах и вузах внедряются программы «Адал ұрпақ», а отбор на госслужбу — электронный."
+
+
+def made(name: str, folder: Path, setup: Setup, rows: list[LabelledRow]) -> Path:
+    """A model folder with all that explains it."""
+    model, facts = train(name, rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
+    rules = load(ROOT / "configs/rules.yaml", RuleSettings)
+    reasons = partial(explain.save, model=model, rows=rows, labels=setup.labels, rules=rules)
+    save(folder, model, facts, load(ROOT / "configs/furniture.yaml", Furniture), reasons)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[LabelledRow], labels: Labels, tiny_encoder: Path
+) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("models")
+    (place / "transformer.yaml").write_text(TRANSFORMER)
+    configs = {"tfidf": ROOT / "configs/tfidf.yaml", "transformer": place / "transformer.yaml"}
+    return {
+        name: made(name, place / name, Setup(labels, config, tiny_encoder, 1, 0), rows)
+        for name, config in configs.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def lexical(rows: list[LabelledRow], labels: Labels) -> Lexical:
+    model: TextClassifier = model_class("tfidf")(Setup(labels, ROOT / "configs/tfidf.yaml", None, 1, 0))
+    model.fit(rows)
+    return model.lexical  # type: ignore[attr-defined, no-any-return]
+
+
+@settings(max_examples=60, deadline=None)
+@given(words=st.lists(st.sampled_from([*TEXT.split(), "мектеп,", "Мектеп", "онлайн-тест", "«", "a", "İstanbul"])))
+def test_words_add_up_to_the_log_odds(lexical: Lexical, words: list[str]) -> None:
+    text = prepare(" ".join(words))
+    _, weights = explain.contributions(lexical, text)
+    assert np.allclose(weights.sum(axis=0) + lexical.intercepts, lexical.logits([text])[0], atol=1e-9)
+
+
+def test_words_rules_and_neighbours_of_a_real_paragraph(folders: dict[str, Path], rows: list[LabelledRow]) -> None:
+    classifier = Classifier.load(folders["transformer"])
+    (why,) = classifier.explain([TEXT], [("education",)])
+    assert list(why.words) == ["education"]
+    assert "школах" in why.words["education"]
+    assert list(why.words["education"].values()) == sorted(why.words["education"].values(), reverse=True)
+    assert any(rule["theme"] == "education" and rule["votes"] == "for" for rule in why.rules)
+    row = rows[7]
+    (own,) = classifier.explain([row.text])
+    assert own.nearest[0]["id"] == row.id
+    assert own.nearest[0]["similarity"] == pytest.approx(1, abs=2e-3)
+    assert own.nearest[0]["text"] == row.text
+    assert [n["similarity"] for n in own.nearest] == sorted((n["similarity"] for n in own.nearest), reverse=True)
+
+
+def test_a_tfidf_model_tells_words_and_rules(folders: dict[str, Path]) -> None:
+    (why,) = Classifier.load(folders["tfidf"]).explain([TEXT], [THEMES])
+    assert why.nearest == ()
+    assert set(why.words) == set(THEMES)
+    assert why.rules
+
+
+def test_a_batch_tells_why(folders: dict[str, Path]) -> None:
+    from pipeline.batch.answers import Options, answer
+    from pipeline.intake import Entry
+
+    entry = Entry(id="a", source="s", text=f"{TEXT}\nЧитайте также\n{TEXT[:40]}")
+    options = Options(explain=True, text=False, choice=Choice(thresholds=dict.fromkeys(THEMES, 0.0)))
+    rows = answer([entry], Classifier.load(folders["tfidf"]), options).rows
+    judged = [row for row in rows if row["status"] != "rejected"]
+    assert judged
+    assert all(set(row["why"]["words"]) == set(THEMES) for row in judged)
+    assert all(("why" in row) == (row["status"] != "rejected") and "text" not in row for row in rows)
+    json.dumps(rows)
+
+
+def test_a_folder_without_reasons_says_so(tmp_path: Path, rows: list[LabelledRow], labels: Labels) -> None:
+    setup = Setup(labels, ROOT / "configs/tfidf.yaml", None, 1, 0)
+    model, facts = train("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
+    save(tmp_path / "m", model, facts, load(ROOT / "configs/furniture.yaml", Furniture))
+    with pytest.raises(UserError, match="holds nothing to explain with; train the model again"):
+        Classifier.load(tmp_path / "m").explain([TEXT])
