@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from pipeline import model_folder
 from pipeline.classifiers import TextClassifier
@@ -18,7 +19,10 @@ from pipeline.paragraphs import Furniture, split
 from pipeline.records import Article, Record, Result
 from pipeline.text import prepare
 
-CHUNK = 256
+if TYPE_CHECKING:
+    from pipeline.explain import Explainer, Why
+
+CHUNK = 1024
 """Paragraphs scored at once: enough to sort by length, little enough to hold."""
 
 
@@ -29,6 +33,34 @@ class Prediction(Record, frozen=True):
     undecided: tuple[str, ...]
     scores: dict[str, float]
     status: str
+
+
+class Choice(Record, frozen=True):
+    """What of the model's answer is wanted: other thresholds, only some themes, only the `top_k` most probable."""
+
+    thresholds: dict[str, float] = {}
+    themes: tuple[str, ...] = ()
+    top_k: int | None = None
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuses what a model with these themes can't follow.
+
+        Raises:
+            UserError: if a theme is none of them, or a number is out of range.
+        """
+        for option, given in (("threshold", self.thresholds), ("themes", self.themes)):
+            for name in given:
+                if name not in names:
+                    raise UserError(f"{option}: theme {name!r} is not one of {', '.join(names)}")
+        for name, value in self.thresholds.items():
+            if not 0 <= value <= 1:
+                raise UserError(f"threshold: {name} is {value}; expected a number from 0 to 1")
+        if self.top_k is not None and self.top_k < 1:
+            raise UserError(f"top-k: {self.top_k}; expected 1 or more")
+
+
+OWN = Choice()
+"""All that the model says, by its own thresholds."""
 
 
 @dataclass(frozen=True)
@@ -52,55 +84,88 @@ class Classifier:
     ('education', 'prevention')
     """
 
-    def __init__(self, model: TextClassifier, facts: ModelFacts, furniture: Furniture, name: str) -> None:
+    def __init__(self, model: TextClassifier, facts: ModelFacts, furniture: Furniture, name: str, folder: Path) -> None:
         self.facts, self.name = facts, name
-        self._model, self._furniture = model, furniture
+        self._model, self._furniture, self._folder = model, furniture, folder
 
     @classmethod
-    def load(cls, folder: str | Path) -> Classifier:
-        """The model in a folder that training wrote.
+    def load(cls, folder: str | Path, threads: int | None = None) -> Classifier:
+        """The model in a folder that training wrote; `threads` to compute with, by default those of its training.
 
         Raises:
             UserError: if the folder is missing, damaged or made by another version of the text preparation.
         """
-        return cls(*model_folder.load(Path(folder)))
+        return cls(*model_folder.load(Path(folder), threads), Path(folder))
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is an iterable of str, too
-        self, texts: str, thresholds: Mapping[str, float] | None = None
+        self,
+        texts: str,
+        thresholds: Mapping[str, float] | None = None,
+        themes: Sequence[str] = (),
+        top_k: int | None = None,
     ) -> Prediction: ...
 
     @overload
-    def __call__(self, texts: Iterable[str], thresholds: Mapping[str, float] | None = None) -> list[Prediction]: ...
+    def __call__(
+        self,
+        texts: Iterable[str],
+        thresholds: Mapping[str, float] | None = None,
+        themes: Sequence[str] = (),
+        top_k: int | None = None,
+    ) -> list[Prediction]: ...
 
     def __call__(
-        self, texts: str | Iterable[str], thresholds: Mapping[str, float] | None = None
+        self,
+        texts: str | Iterable[str],
+        thresholds: Mapping[str, float] | None = None,
+        themes: Sequence[str] = (),
+        top_k: int | None = None,
     ) -> Prediction | list[Prediction]:
-        """Themes of one text or of several. `thresholds` overrides those stored with the model, theme by theme.
+        """Themes of one text or of several, each taken as one paragraph. The options are those of `Choice`.
 
         Raises:
-            UserError: if a threshold names no theme of this model.
+            UserError: if a theme is none of this model's, or a number is out of range.
         """
-        limits = self._limits(thresholds)
+        choice = Choice(thresholds=dict(thresholds or {}), themes=tuple(themes), top_k=top_k)
+        choice.check(self.facts.labels.names)
         several = [texts] if isinstance(texts, str) else list(texts)
-        predictions = [self._predict(scores, limits) for scores in self._scores(several)]
+        predictions = [self._predict(scores, choice) for scores in self._scores([prepare(text) for text in several])]
         return predictions[0] if isinstance(texts, str) else predictions
 
-    def _limits(self, thresholds: Mapping[str, float] | None) -> dict[str, float]:
-        for name in thresholds or {}:
-            if name not in self.facts.labels.names:
-                raise UserError(f"threshold: theme {name!r} is not one of {', '.join(self.facts.labels.names)}")
-        return {**self.facts.thresholds, **(thresholds or {})}
+    def explain(self, texts: Sequence[str], themes: Sequence[Sequence[str]] | None = None) -> list[Why]:
+        """Why texts get their themes, or some others (a list a text): words, rules, nearest training paragraphs.
+
+        Raises:
+            UserError: if the model folder holds nothing to explain with.
+        """
+        if themes is None:
+            themes = [prediction.themes for prediction in self(texts)]
+        return self._explainer([prepare(text) for text in texts], themes)
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        from pipeline.explain import Explainer
+
+        return Explainer(self._folder, self._model, self.facts.labels)
 
     def _scores(self, texts: Sequence[str]) -> list[list[float]]:
-        scores: list[list[float]] = self._model.predict([prepare(text) for text in texts]).tolist()
-        return scores
+        """Of prepared texts; one that stands several times is scored once."""
+        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        scores: list[list[float]] = self._model.predict(list(places)).tolist() if places else []
+        return [scores[places[text]] for text in texts]
 
-    def _predict(self, scores: Sequence[float], limits: Mapping[str, float]) -> Prediction:
-        decision = decide(scores, self.facts.labels, limits, self.facts.abstain_band)
-        named = {name: round(score, 6) for name, score in zip(self.facts.labels.names, scores, strict=True)}
-        status = "abstained" if decision.abstained else "classified"
-        return Prediction(themes=decision.themes, undecided=decision.undecided, scores=named, status=status)
+    def _predict(self, scores: Sequence[float], choice: Choice) -> Prediction:
+        labels = self.facts.labels
+        limits = {**self.facts.thresholds, **choice.thresholds}
+        decision = decide(scores, labels, limits, self.facts.abstain_band)
+        wanted = choice.themes or labels.names
+        named = {name: round(score, 6) for name, score in zip(labels.names, scores, strict=True) if name in wanted}
+        best = sorted((name for name in decision.themes if name in wanted), key=lambda name: -named[name])
+        themes = tuple(name for name in decision.themes if name in best[: choice.top_k])
+        undecided = tuple(name for name in decision.undecided if name in wanted)
+        status = "abstained" if undecided and not themes else "classified"
+        return Prediction(themes=themes, undecided=undecided, scores=named, status=status)
 
     def units(self, article: Article) -> list[Unit]:
         """An article's paragraphs, split as in training, then the lines that are not content, each with its reason."""
@@ -115,13 +180,18 @@ class Classifier:
         text = prepare(article.text)
         return Unit(article.id, article.source, article.id, 1, language or detect(text), text)
 
-    def classify(self, units: Iterable[Unit], thresholds: Mapping[str, float] | None = None) -> Iterator[Result]:
-        """A result for every unit, in order: classified, abstained, or rejected with its reason."""
-        limits, stream = self._limits(thresholds), iter(units)
+    def classify(self, units: Iterable[Unit], choice: Choice = OWN) -> Iterator[Result]:
+        """A result for every unit, in order: classified, abstained, or rejected with its reason.
+
+        Raises:
+            UserError: if `choice` names a theme that this model lacks, or a number out of range.
+        """
+        choice.check(self.facts.labels.names)
+        stream = iter(units)
         while chunk := list(islice(stream, CHUNK)):
             scored = iter(self._scores([unit.text for unit in chunk if not unit.reason]))
             for unit in chunk:
-                yield self._result(unit, None if unit.reason else self._predict(next(scored), limits))
+                yield self._result(unit, None if unit.reason else self._predict(next(scored), choice))
 
     def _result(self, unit: Unit, prediction: Prediction | None) -> Result:
         facts = {"id": unit.id, "source": unit.source, "article": unit.article, "position": unit.position}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import click
 
@@ -14,9 +13,8 @@ from pipeline.errors import UserError
 from pipeline.stages import FILE, STAGES
 
 TELEMETRY_OFF = ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY")
-
-if TYPE_CHECKING:
-    from pipeline.classify import Classifier, Unit
+SOME_QUARANTINED, NOTHING_CLASSIFIED = 3, 4
+"""Exit codes of `classify`; 1 is a user's error, 2 click's for a command line that it can't read."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -30,6 +28,13 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("inputs", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--out", type=FILE, required=True, help="JSONL, CSV or Parquet by its ending; - is stdout.")
+@click.option(
+    "--model",
+    default="models/transformer",
+    show_default=True,
+    help="Model folder, or where MLflow has one: models:/taqyryp@champion.",
+)
 @click.option(
     "--unit",
     type=click.Choice(["article", "paragraph"]),
@@ -38,30 +43,87 @@ def cli() -> None:
     help="article: split each text as training did. paragraph: each record is one, never split or rejected.",
 )
 @click.option(
-    "--model",
-    default="models/transformer",
+    "--level",
+    type=click.Choice(["paragraph", "article", "both"]),
+    default="paragraph",
     show_default=True,
-    help="Model folder, or where MLflow has one: models:/taqyryp@champion.",
+    help="A row a paragraph, a row an article, or both (articles go to OUT's name with .articles).",
 )
+@click.option(
+    "--format",
+    "format_",
+    metavar="txt|html|jsonl|csv|tsv|parquet",
+    help="Of all inputs, whatever their endings.",
+)
+@click.option("--encoding", help="Of all inputs, instead of finding it out.")
+@click.option("--text-field", default="text", show_default=True, metavar="COLUMN", help="Column with the text.")
+@click.option("--id-field", metavar="COLUMN", help="Column with the id.  [default: id, if there is one]")
+@click.option("--title-field", metavar="COLUMN", help="Column with the article's title.")
 @click.option("--threshold", "thresholds", multiple=True, metavar="THEME=P", help="Instead of the model's own; repeat.")
-@click.option("-o", "--out", type=FILE, required=True, help="JSONL to write; - for stdout.")
-def classify(inputs: tuple[Path, ...], unit: str, model: str, thresholds: tuple[str, ...], out: Path) -> None:
-    """Give themes to text files, folders of them, and JSONL records (`text`, optional `id` and `language`).
+@click.option("--themes", metavar="THEME,…", default="", help="Only these.")
+@click.option("--top-k", type=int, metavar="K", help="At most the K most probable of the themes given.")
+@click.option("--explain", is_flag=True, help="Add why: words that weighed, rules, nearest training paragraphs.")
+@click.option("--no-text", is_flag=True, help="Leave the text out of the rows.")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes.  [default: one a core]")
+@click.option("--quarantine", type=FILE, help="What could not be classified.  [default: OUT's name, .quarantine.jsonl]")
+@click.option("--summary", type=FILE, help="The counts as JSON.")
+def classify(
+    inputs: tuple[Path, ...],
+    out: Path,
+    model: str,
+    unit: Literal["article", "paragraph"],
+    level: Literal["paragraph", "article", "both"],
+    format_: str | None,
+    encoding: str | None,
+    text_field: str,
+    id_field: str | None,
+    title_field: str | None,
+    thresholds: tuple[str, ...],
+    themes: str,
+    top_k: int | None,
+    explain: bool,
+    no_text: bool,
+    workers: int,
+    quarantine: Path | None,
+    summary: Path | None,
+) -> None:
+    """Give themes to articles, with nothing lost.
+
+    INPUTS are text, HTML, JSONL, CSV, TSV and Parquet files (gz, zst, zip too), folders, patterns, or - for stdin.
+    A run that was stopped goes on where it was when the same command is given again.
+
+    Exit code: 0 all well, 3 some records are in the quarantine, 4 nothing was classified.
 
     \b
     taqyryp classify seeds/articles --model models/tfidf -o themes.jsonl
     """
-    from pipeline.classify import Classifier
-    from pipeline.storage import write_jsonl, write_stdout
+    from pipeline.batch.answers import Options
+    from pipeline.batch.job import Request, execute
+    from pipeline.classify import Choice
+    from pipeline.intake import Fields
 
-    classifier = Classifier.load(_folder(model))
-    units = list(_units(classifier, inputs, unit))
-    results = list(classifier.classify(units, _parsed(thresholds)))
-    write_stdout(results) if out == Path("-") else write_jsonl(out, results)
-    counts = {
-        status: sum(result.status == status for result in results) for status in sorted({r.status for r in results})
-    }
-    click.echo(f"{len(results)} rows: " + ", ".join(f"{n} {status}" for status, n in counts.items()), err=True)
+    wanted = tuple(name.strip() for name in themes.split(",") if name.strip())
+    request = Request(
+        inputs=inputs,
+        out=out,
+        model=_folder(model),
+        options=Options(
+            unit=unit,
+            level=level,
+            choice=Choice(thresholds=_parsed(thresholds), themes=wanted, top_k=top_k),
+            text=not no_text,
+            explain=explain,
+        ),
+        fields=Fields(text_field, id_field, title_field),
+        format=format_,
+        encoding=encoding,
+        workers=workers,
+        quarantine=quarantine,
+        summary=summary,
+    )
+    tally = execute(request, lambda message: click.echo(message, err=True))
+    if tally.quarantined:
+        sys.exit(SOME_QUARANTINED if tally.records > tally.quarantined else NOTHING_CLASSIFIED)
 
 
 def _folder(model: str) -> Path:
@@ -71,17 +133,6 @@ def _folder(model: str) -> Path:
     from pipeline.tracking.registry import fetch
 
     return fetch(model)
-
-
-def _units(classifier: Classifier, inputs: tuple[Path, ...], unit: str) -> Iterator[Unit]:
-    from pipeline.readers import read_records
-
-    for path in inputs:
-        for record in read_records(path):
-            if unit == "article":
-                yield from classifier.units(record.article)
-            else:
-                yield classifier.unit(record.article, record.language)
 
 
 def _parsed(thresholds: tuple[str, ...]) -> dict[str, float]:

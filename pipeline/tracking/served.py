@@ -42,11 +42,10 @@ class Served(PythonModel):  # type: ignore[misc]  # MLflow's types are skipped
         threshold, top_k = _parameters(params or {})
         limits = None if threshold == OWN_THRESHOLDS else dict.fromkeys(self.classifier.facts.labels.names, threshold)
         answers = []
-        for prediction in self.classifier(texts, limits):
-            themes = sorted(prediction.themes, key=lambda name: -prediction.scores[name])[: top_k or None]
+        for prediction in self.classifier(texts, limits, top_k=top_k or None):
             answers.append(
                 {
-                    "themes": [name for name in prediction.themes if name in themes],
+                    "themes": list(prediction.themes),
                     "undecided": list(prediction.undecided),
                     "scores": prediction.scores,
                     "status": prediction.status,

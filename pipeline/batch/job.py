@@ -1,0 +1,250 @@
+"""A batch from inputs to whole outputs: reads, cuts, has the parts done, and puts them together."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import sys
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.batch.answers import ARTICLE, PARAGRAPH, Options
+from pipeline.batch.outputs import ARTICLES, PARAGRAPHS, WRITERS, Columns, check_ending
+from pipeline.batch.parts import Job, Part, cut, header_of, key, run, sections
+from pipeline.batch.tally import Tally, summary, told
+from pipeline.errors import UserError
+from pipeline.intake import FORMATS, Entry, Fields
+from pipeline.intake.files import STDIN, Meter
+from pipeline.intake.formats import entries
+from pipeline.model_folder import inspect
+from pipeline.storage import replacing, write_json, write_jsonl
+
+STDOUT = Path("-")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for: see `taqyryp classify --help`."""
+
+    inputs: Sequence[Path]
+    out: Path
+    model: Path
+    options: Options = field(default_factory=Options)
+    fields: Fields = field(default_factory=Fields)
+    format: str | None = None
+    encoding: str | None = None
+    workers: int = 0
+    quarantine: Path | None = None
+    summary: Path | None = None
+
+    def outputs(self) -> dict[str, Path]:
+        """Files that will be written, by what they hold."""
+        if self.out == STDOUT:
+            return {"quarantined": self.quarantine} if self.quarantine else {}
+        named = {
+            "rows" if self.options.level != ARTICLE else "articles": self.out,
+            "quarantined": self.quarantine or self.out.with_name(f"{self.out.stem}.quarantine.jsonl"),
+        }
+        if self.options.level == "both":
+            named["articles"] = self.out.with_name(f"{self.out.stem}.articles{self.out.suffix}")
+        return named
+
+
+def execute(request: Request, say: Say) -> Tally:
+    """Classifies everything, writes the outputs whole, and says what happened.
+
+    Raises:
+        UserError: if an input, option or model can't be used, another process writes the same output, or a disk is
+            full. Parts that are done stay, and the same command goes on with them.
+    """
+    began = time.monotonic()
+    facts, name = inspect(request.model)
+    names = request.options.choice.themes or facts.labels.names
+    request.options.choice.check(facts.labels.names)
+    _check(request)
+    meter, ids, tally = Meter(), array("Q"), Tally()
+    stream = _noted(entries(request.inputs, request.format, request.fields, request.encoding, meter), ids)
+    try:
+        with _parts_folder(request) as folder:
+            before = _count(folder)
+            job = _job(request, folder)
+            parts = cut(stream, key(name, request.options), meter)
+            committed, resumed = _run(parts, job, request, meter, tally, say)
+            if folder:
+                _assemble(Path(folder), committed, request, _columns(request.options, names, tally.columns))
+    except OSError as error:
+        if error.errno in FULL:
+            raise UserError(f"{request.out}: {error.strerror}; the same command goes on where it was") from error
+        raise
+    if before and not resumed:
+        say("an earlier run had other inputs, another model or other options: nothing of it was used")
+    rates = {theme: facts.label_rates[theme] for theme in names}
+    found = summary(tally, len(ids) - len(np.unique(np.asarray(ids))), rates, name)
+    if request.summary:
+        write_json(request.summary, found)
+    say(told(found, time.monotonic() - began, resumed))
+    return tally
+
+
+def _check(request: Request) -> None:
+    """Refuses outputs that can't be, or that would be read or overwrite an input."""
+    if request.out == STDOUT:
+        if request.options.level == "both":
+            raise UserError("-o -: --level both writes two files; give OUT a name")
+    else:
+        check_ending(request.out)
+    if request.fields.title and request.options.unit == PARAGRAPH:
+        raise UserError("--title-field: a paragraph has no title; leave it out, or take --unit article")
+    if request.options.level != PARAGRAPH and request.options.unit == PARAGRAPH:
+        raise UserError("--level: a record that is one paragraph has no article; take --unit article")
+    if request.options.explain and request.options.level == ARTICLE:
+        raise UserError("--explain: reasons are of paragraphs; take --level paragraph or both")
+    if request.format not in (None, *FORMATS):
+        raise UserError(f"--format {request.format}: is none of {', '.join(FORMATS)}")
+    if request.encoding:
+        try:
+            "".encode(request.encoding)
+        except LookupError:
+            raise UserError(f"--encoding {request.encoding}: no such encoding; utf-8 and cp1251 are two") from None
+    outputs = [*request.outputs().values(), *([request.summary] if request.summary else [])]
+    for out in outputs:
+        for path in request.inputs:
+            if path != STDIN and (out.resolve() == path.resolve() or path.resolve() in out.resolve().parents):
+                raise UserError(f"{out}: lies in the input {path}; write it elsewhere")
+
+
+def _noted(stream: Iterable[Entry], ids: array[int]) -> Iterator[Entry]:
+    """Notes every id, as eight bytes, to count those that repeat."""
+    for entry in stream:
+        ids.append(int.from_bytes(blake2b(entry.id.encode(), digest_size=8).digest(), "big"))
+        yield entry
+
+
+@contextmanager
+def _parts_folder(request: Request) -> Iterator[str]:
+    """Where the parts go until the output is whole: beside it, and ours alone. "" if the output is stdout.
+
+    What comes from stdin can't be read again, so its parts don't stay.
+    """
+    if request.out == STDOUT:
+        yield ""
+        return
+    out = request.out
+    folder = out.with_name(f"{out.name}.parts")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out.parent}: cannot be written to ({error.strerror}); write elsewhere") from error
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{out}: another process is writing it; wait for it, or give another name") from None
+        try:
+            yield str(folder)
+        except BaseException:
+            if STDIN in request.inputs:
+                shutil.rmtree(folder)
+            raise
+        shutil.rmtree(folder)
+
+
+def _count(folder: str) -> int:
+    return sum(not path.name.startswith(".") for path in Path(folder).iterdir()) if folder else 0
+
+
+def _job(request: Request, folder: str) -> Job:
+    workers = _workers(request)
+    threads = None if workers == 1 else max(1, _cores() // workers)
+    return Job(model=str(request.model), options=request.options, threads=threads, folder=folder)
+
+
+def _workers(request: Request) -> int:
+    return request.workers or _cores()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _run(
+    parts: Iterable[Part], job: Job, request: Request, meter: Meter, tally: Tally, say: Say
+) -> tuple[list[str], int]:
+    """Does all parts; the names of those committed, and how many an earlier run had committed."""
+    committed, resumed, failed = [], 0, list[dict[str, Any]]()
+    with tqdm(unit="B", unit_scale=True, disable=None, leave=False) as bar:
+        for part, data, before in run(parts, job, _workers(request)):
+            tally.add(header_of(data).tally)
+            committed.append(part.name)
+            resumed += before
+            if not job.folder:
+                failed += _print(data)
+            bar.total = meter.total or None
+            bar.set_postfix_str(f"{tally.rows:,} rows", refresh=False)
+            bar.update(part.read - bar.n)
+    if request.quarantine and not job.folder:
+        write_jsonl(request.quarantine, failed)
+    else:
+        for row in failed:
+            say(f"{row['source']}: {row['id']}: {row['reason']}")
+    return committed, resumed
+
+
+def _print(data: bytes) -> list[dict[str, Any]]:
+    """A part's rows to stdout; what it could not classify is given back."""
+    found = sections(data)
+    sys.stdout.buffer.write(found["rows"] + found["articles"])
+    sys.stdout.buffer.flush()
+    return [msgspec.json.decode(line) for line in found["quarantined"].splitlines()]
+
+
+def _columns(options: Options, themes: Sequence[str], carried: Mapping[str, str]) -> dict[str, Columns]:
+    shown = [name for name in PARAGRAPHS if options.text or name != "text"] + ["why"] * options.explain
+    return {"rows": Columns(shown, themes, carried), "articles": Columns(ARTICLES, themes, carried)}
+
+
+def _assemble(folder: Path, committed: Sequence[str], request: Request, columns: dict[str, Columns]) -> None:
+    """Puts the parts together, the main output last; a quarantine that holds nothing is not written."""
+    for section, path in sorted(request.outputs().items(), key=lambda item: item[1] == request.out):
+        whole = folder / f".whole{path.suffix}"
+        pieces = (sections((folder / name).read_bytes())[section] for name in committed)
+        if section in columns and path.suffix in WRITERS:
+            WRITERS[path.suffix](whole, _decoded(pieces), columns[section])
+        else:
+            with whole.open("wb") as file:
+                file.writelines(pieces)
+        if section == "quarantined" and not whole.stat().st_size:
+            path.unlink(missing_ok=True)
+        else:
+            _move(whole, path)
+
+
+def _move(whole: Path, path: Path) -> None:
+    try:
+        whole.replace(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with replacing(path) as temporary:  # on another file system
+            shutil.copyfile(whole, temporary)
+
+
+def _decoded(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for piece in pieces:
+        for line in piece.split(b"\n")[:-1]:
+            yield msgspec.json.decode(line)
