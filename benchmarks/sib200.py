@@ -50,10 +50,10 @@ class Data:
 
 
 class Fit(msgspec.Struct, frozen=True):
-    """A model to be fitted on `shots` rows a topic (0: all) of languages, the held-out fold excepted."""
+    """A model to be fitted on `shots` rows a topic (0: all) of a language, the held-out fold excepted."""
 
     method: str
-    languages: tuple[str, ...]
+    language: str
     shots: int
     fold: int
     draw: int
@@ -85,14 +85,13 @@ def read(folder: Path) -> Data:
 
 
 def plan(methods: Sequence[str]) -> Iterator[Fit]:
-    """Every fit, the cheap ones first. Both languages together are for all rows: what a user would do who has them."""
-    single = [(language,) for language in LANGUAGES]
+    """Every fit, the cheap ones first."""
     for shots in SHOTS:
         for method in methods:
-            for languages in single if shots else [*single, tuple(LANGUAGES)]:
+            for language in LANGUAGES:
                 for draw in range(_draws(method, shots)):
                     for fold in range(FOLDS):
-                        yield Fit(method, languages, shots, fold, draw)
+                        yield Fit(method, language, shots, fold, draw)
 
 
 def _draws(method: str, shots: int) -> int:
@@ -220,9 +219,8 @@ def run(data: Data, fit: Fit, encoder: Path, threads: int) -> Result:
     """Fits and scores in every language, those that were not learnt included."""
     training, held_out = list(KFold(FOLDS, shuffle=True, random_state=0).split(data.ids))[fit.fold]
     chosen = drawn(data.topics, training, fit.shots, fit.draw) if fit.shots else training
-    texts = [data.texts[language][index] for language in fit.languages for index in chosen]
-    topics = np.tile(data.topics[chosen], len(fit.languages))
-    predict = METHODS[fit.method](texts, topics, data.labels, encoder, threads, fit.draw)
+    texts = [data.texts[fit.language][index] for index in chosen]
+    predict = METHODS[fit.method](texts, data.topics[chosen], data.labels, encoder, threads, fit.draw)
     right = {
         language: (predict([several[index] for index in held_out]) == data.topics[held_out]).tolist()
         for language, several in data.texts.items()
@@ -243,14 +241,14 @@ same rows for all; fine-tuning and SetFit train the same layers.
 
 
 def table(results: Sequence[Result]) -> str:
-    """Accuracy by method, languages learnt, language scored and rows a topic: mean, and a 90% interval over sentences.
+    """Accuracy by method, language learnt, language scored and rows a topic: mean, and a 90% interval over sentences.
 
     A sentence counts with the mean over its draws, and the interval comes from resampling sentences.
     """
     cells: dict[tuple[str, str, str], dict[int, dict[int, list[bool]]]] = {}
     for result in results:
         for language, right in result.right.items():
-            rows = cells.setdefault((result.fit.method, " + ".join(result.fit.languages), language), {})
+            rows = cells.setdefault((result.fit.method, result.fit.language, language), {})
             for id_, value in zip(result.rows, right, strict=True):
                 rows.setdefault(result.fit.shots, {}).setdefault(id_, []).append(value)
     lines = [

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from pipeline import model_folder
+from pipeline.cache import ScoreCache
 from pipeline.classifiers import TextClassifier
 from pipeline.decision import decide
 from pipeline.errors import UserError
@@ -20,7 +21,9 @@ from pipeline.records import Article, Record, Result
 from pipeline.text import prepare
 
 if TYPE_CHECKING:
+    from pipeline.batch.answers import Options
     from pipeline.explain import Explainer, Why
+    from pipeline.intake import Fields
 
 CHUNK = 1024
 """Paragraphs scored at once: enough to sort by length, little enough to hold."""
@@ -84,18 +87,29 @@ class Classifier:
     ('education', 'prevention')
     """
 
-    def __init__(self, model: TextClassifier, facts: ModelFacts, furniture: Furniture, name: str, folder: Path) -> None:
+    def __init__(
+        self,
+        model: TextClassifier,
+        facts: ModelFacts,
+        furniture: Furniture,
+        name: str,
+        folder: Path,
+        cache: ScoreCache | None = None,
+    ) -> None:
         self.facts, self.name = facts, name
-        self._model, self._furniture, self._folder = model, furniture, folder
+        self._model, self._furniture, self._folder, self._cache = model, furniture, folder, cache
 
     @classmethod
-    def load(cls, folder: str | Path, threads: int | None = None) -> Classifier:
+    def load(cls, folder: str | Path, threads: int | None = None, cache: str | Path | None = None) -> Classifier:
         """The model in a folder that training wrote; `threads` to compute with, by default those of its training.
+
+        `cache` is a folder where the scores of texts are kept for other runs and processes.
 
         Raises:
             UserError: if the folder is missing, damaged or made by another version of the text preparation.
         """
-        return cls(*model_folder.load(Path(folder), threads), Path(folder))
+        model, facts, furniture, name = model_folder.load(Path(folder), threads)
+        return cls(model, facts, furniture, name, Path(folder), ScoreCache(Path(cache), name) if cache else None)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is an iterable of str, too
@@ -150,10 +164,16 @@ class Classifier:
         return Explainer(self._folder, self._model, self.facts.labels)
 
     def _scores(self, texts: Sequence[str]) -> list[list[float]]:
-        """Of prepared texts; one that stands several times is scored once."""
-        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        scores: list[list[float]] = self._model.predict(list(places)).tolist() if places else []
-        return [scores[places[text]] for text in texts]
+        """Of prepared texts; one that stands several times, or that the cache knows, is not scored again."""
+        distinct = list(dict.fromkeys(texts))
+        known = self._cache.get(distinct) if self._cache else {}
+        missing = [text for text in distinct if text not in known]
+        if missing:
+            found = dict(zip(missing, self._model.predict(missing).tolist(), strict=True))
+            if self._cache:
+                self._cache.put(found)
+            known |= found
+        return [known[text] for text in texts]
 
     def _predict(self, scores: Sequence[float], choice: Choice) -> Prediction:
         labels = self.facts.labels
@@ -192,6 +212,19 @@ class Classifier:
             scored = iter(self._scores([unit.text for unit in chunk if not unit.reason]))
             for unit in chunk:
                 yield self._result(unit, None if unit.reason else self._predict(next(scored), choice))
+
+    def rows(
+        self, records: Iterable[Mapping[str, Any]], options: Options | None = None, fields: Fields | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Rows as `taqyryp classify` writes them, for records in memory or from an iterator, a few hundred at a time.
+
+        A record that can't be classified is a row, too: `status` failed, with the reason.
+
+        >>> list(classifier.rows([{"id": 7, "text": "Тақырып\nМектепте…", "views": 12}]))  # doctest: +SKIP
+        """
+        from pipeline.batch.answers import rows_of
+
+        return rows_of(records, self, options, fields)
 
     def _result(self, unit: Unit, prediction: Prediction | None) -> Result:
         facts = {"id": unit.id, "source": unit.source, "article": unit.article, "position": unit.position}

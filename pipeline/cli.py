@@ -65,6 +65,7 @@ def cli() -> None:
 @click.option("--explain", is_flag=True, help="Add why: words that weighed, rules, nearest training paragraphs.")
 @click.option("--no-text", is_flag=True, help="Leave the text out of the rows.")
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes.  [default: one a core]")
+@click.option("--cache", type=FILE, help="Folder that remembers scores from run to run.")
 @click.option("--quarantine", type=FILE, help="What could not be classified.  [default: OUT's name, .quarantine.jsonl]")
 @click.option("--summary", type=FILE, help="The counts as JSON.")
 def classify(
@@ -84,6 +85,7 @@ def classify(
     explain: bool,
     no_text: bool,
     workers: int,
+    cache: Path | None,
     quarantine: Path | None,
     summary: Path | None,
 ) -> None:
@@ -118,6 +120,7 @@ def classify(
         format=format_,
         encoding=encoding,
         workers=workers,
+        cache=cache,
         quarantine=quarantine,
         summary=summary,
     )

@@ -394,6 +394,56 @@ def test_a_closed_pipe_ends_quietly(folder: Path, tmp_path: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
+def test_a_cache_gives_the_same_rows_without_the_model(folder: Path, tmp_path: Path) -> None:
+    def rows() -> list[dict[str, Any]]:
+        arguments = ("seeds/articles", "--model", folder, "--cache", tmp_path / "cache", "-o", "-")
+        return [json.loads(line) for line in classify(*arguments).stdout.splitlines()]
+
+    plain = classify("seeds/articles", "--model", folder, "-o", "-").stdout
+    first = rows()
+    assert [json.loads(line) for line in plain.splitlines()] == first
+    cached = Classifier.load(folder, cache=tmp_path / "cache")
+    cached._model = None  # type: ignore[assignment]  # what is known needs no model
+    kept = [row for row in first if row["status"] != "rejected"]
+    assert [p.scores for p in cached([row["text"] for row in kept])] == [row["scores"] for row in kept]
+    assert rows() == first
+    (store,) = (tmp_path / "cache").glob("*.sqlite")
+    assert store.stem == first[0]["model"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / store.name).write_bytes(b"no database, but long enough to be looked at" * 100)
+    done = classify("seeds/articles", "--model", folder, "--cache", tmp_path / "other", "-o", "-", code=1)
+    assert b"no cache that can be used" in done.stderr
+
+
+def test_records_in_memory_become_the_rows_of_the_command(classifier: Classifier, folder: Path, tmp_path: Path) -> None:
+    records: list[dict[str, Any]] = [
+        {"id": str(n), "text": f"{n} {text}", "n": n} for n, text in enumerate(TEXTS.values())
+    ]
+    records.insert(1, {"id": "no", "body": "x"})
+    source = write(tmp_path / "n.jsonl", *records)
+    classify(source, "--model", folder, "-o", tmp_path / "o.jsonl", code=3)
+    rows = list(classifier.rows(iter(records)))
+    assert [row["status"] for row in rows] == ["classified", "failed", "classified", "classified"]
+    assert "no field 'text'; there are id, body" in rows[1]["reason"]
+    assert [{**row, "source": "n.jsonl"} for row in rows if row["status"] != "failed"] == [
+        {**row, "themes": tuple(row["themes"]), "undecided": tuple(row["undecided"])}
+        for row in read(tmp_path / "o.jsonl")
+    ]
+
+
+def test_the_shell_completes() -> None:
+    environment = {
+        **os.environ,
+        "_TAQYRYP_COMPLETE": "bash_complete",
+        "COMP_WORDS": "taqyryp classify --th",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline"], cwd=ROOT, env=environment, capture_output=True, check=True
+    )
+    assert done.stdout.decode().split() == ["plain,--threshold", "plain,--themes"]
+
+
 def test_kinds_of_columns() -> None:
     assert [kind_of(value) for value in (None, True, 1, 2**63, 1.5, "a", [1])] == [
         "", "bool", "int", "json", "float", "text", "json"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, Literal
 
 import msgspec
@@ -13,10 +14,13 @@ from pipeline.batch.outputs import ARTICLES, PARAGRAPHS, Columns
 from pipeline.batch.tally import Tally, kind_of, merged
 from pipeline.classify import Choice, Classifier, Unit
 from pipeline.errors import UserError
-from pipeline.intake import Entry
+from pipeline.intake import Entry, Fields
+from pipeline.intake.records import entry_of
 from pipeline.records import Article, Record, Result
 
 _PLACE = re.compile(r"^(lines? \d+( to \d+)?|row \d+): ")
+TOGETHER = 256
+"""Records of a stream that are classified at once."""
 PARAGRAPH: Final = "paragraph"
 ARTICLE: Final = "article"
 
@@ -43,28 +47,68 @@ class Answer:
 
 def answer(entries: Sequence[Entry], classifier: Classifier, options: Options) -> Answer:
     """Every entry becomes rows, or one line of the quarantine. What stands twice among them is computed once."""
+    found = Answer()
+    for entry, results in _answered(entries, classifier, options):
+        found.tally.records += 1
+        if isinstance(results, str):
+            found.quarantined.append(_failed(entry, results))
+            found.tally.quarantined += 1
+            _count(found.tally.reasons, _kind(results))
+        else:
+            _add(found, results, _renamed(entry.carried, _reserved(classifier.facts.labels.names)), options)
+    _finish(found.rows, classifier, options)
+    return found
+
+
+def rows_of(
+    records: Iterable[Mapping[str, Any]], classifier: Classifier, options: Options | None, fields: Fields | None
+) -> Iterator[dict[str, Any]]:
+    """Rows of records in order, `TOGETHER` at a time; a record that failed is a row that says why."""
+    options, fields = options or Options(), fields or Fields()
+    reserved = _reserved(classifier.facts.labels.names)
+    numbered = enumerate(records, 1)
+    while several := [entry_of(record, "", str(number), fields) for number, record in islice(numbered, TOGETHER)]:
+        rows: list[dict[str, Any]] = []
+        for entry, results in _answered(several, classifier, options):
+            if isinstance(results, str):
+                rows.append(_failed(entry, results))
+            else:
+                rows += _rows(results, _renamed(entry.carried, reserved))
+        _finish(rows, classifier, options)
+        yield from rows
+
+
+def _answered(
+    entries: Sequence[Entry], classifier: Classifier, options: Options
+) -> Iterator[tuple[Entry, list[Result] | str]]:
+    """Each entry with its results, or the reason why there are none."""
     prepared = [_units(entry, classifier, options) for entry in entries]
     asked = (unit for units in prepared if not isinstance(units, str) for unit in units)
     results = classifier.classify(asked, options.choice)
-    found = Answer()
-    reserved = _reserved(classifier.facts.labels.names)
     for entry, units in zip(entries, prepared, strict=True):
-        found.tally.records += 1
-        if isinstance(units, str):
-            _quarantine(found, entry, units)
-        else:
-            _add(found, [next(results) for _ in units], _renamed(entry.carried, reserved), options)
+        yield entry, units if isinstance(units, str) else [next(results) for _ in units]
+
+
+def _failed(entry: Entry, reason: str) -> dict[str, Any]:
+    return {"id": entry.id, "source": entry.source, "status": "failed", "reason": reason}
+
+
+def _rows(results: Sequence[Result], carried: dict[str, Any]) -> list[dict[str, Any]]:
+    return [msgspec.structs.asdict(result) | carried for result in results]
+
+
+def _finish(rows: Sequence[dict[str, Any]], classifier: Classifier, options: Options) -> None:
+    """Adds reasons to rows and takes the text out, as the options say."""
     if options.explain:
-        _explain(found.rows, classifier)
+        _explain(rows, classifier)
     if not options.text:
-        for row in found.rows:
-            del row["text"]
-    return found
+        for row in rows:
+            row.pop("text", None)
 
 
 def _explain(rows: Sequence[dict[str, Any]], classifier: Classifier) -> None:
     """Adds to the rows that the model has judged why they are as they are."""
-    judged = [row for row in rows if row["status"] != "rejected"]
+    judged = [row for row in rows if row["status"] in ("classified", "abstained")]
     reasons = classifier.explain([row["text"] for row in judged], [row["themes"] + row["undecided"] for row in judged])
     for row, why in zip(judged, reasons, strict=True):
         row["why"] = msgspec.to_builtins(why)
@@ -111,12 +155,6 @@ def _renamed(carried: Mapping[str, Any], reserved: set[str]) -> dict[str, Any]:
     return renamed
 
 
-def _quarantine(found: Answer, entry: Entry, reason: str) -> None:
-    found.quarantined.append({"id": entry.id, "source": entry.source, "status": "failed", "reason": reason})
-    found.tally.quarantined += 1
-    _count(found.tally.reasons, _kind(reason))
-
-
 def _kind(reason: str) -> str:
     """A reason without the place and the values in it, for counting."""
     return _PLACE.sub("", reason).split(" (")[0].split(";")[0]
@@ -141,7 +179,7 @@ def _add(found: Answer, results: Sequence[Result], carried: dict[str, Any], opti
     if options.level != PARAGRAPH:
         found.articles.append(_roll_up(results, options.text) | carried)
     if options.level != ARTICLE:
-        found.rows += [msgspec.structs.asdict(result) | carried for result in results]
+        found.rows += _rows(results, carried)
 
 
 def _roll_up(results: Sequence[Result], text: bool) -> dict[str, Any]:

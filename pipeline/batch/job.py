@@ -51,6 +51,7 @@ class Request:
     workers: int = 0
     quarantine: Path | None = None
     summary: Path | None = None
+    cache: Path | None = None
 
     def outputs(self) -> dict[str, Path]:
         """Files that will be written, by what they hold."""
@@ -171,7 +172,13 @@ def _count(folder: str) -> int:
 def _job(request: Request, folder: str) -> Job:
     workers = _workers(request)
     threads = None if workers == 1 else max(1, _cores() // workers)
-    return Job(model=str(request.model), options=request.options, threads=threads, folder=folder)
+    return Job(
+        model=str(request.model),
+        options=request.options,
+        threads=threads,
+        folder=folder,
+        cache=str(request.cache or ""),
+    )
 
 
 def _workers(request: Request) -> int:

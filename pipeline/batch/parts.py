@@ -93,7 +93,7 @@ class Worker:
     """Does parts of one job, in whatever process it was made."""
 
     def __init__(self, job: Job) -> None:
-        self._job, self._classifier = job, Classifier.load(job.model, job.threads)
+        self._job, self._classifier = job, Classifier.load(job.model, job.threads, job.cache or None)
 
     def __call__(self, part: Part) -> bytes:
         """The part's file, or its header alone where the file went to the folder."""

@@ -12,7 +12,7 @@ import io
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,15 +23,11 @@ from pipeline.errors import UserError
 from pipeline.intake import CSV, HTML, JSONL, MAX_RECORD, PARQUET, TEXT, TSV, Entry, Fields
 from pipeline.intake.files import DAMAGED, Meter, Place, places
 from pipeline.intake.pages import declared
+from pipeline.intake.records import RecordError, record, sound
 
 HEAD = 2**18
 """Bytes by which the encoding of a table is told."""
-LANGUAGE = "language"
 _ASCII = re.compile(rb"[!-~]+")
-
-
-class RecordError(Exception):
-    """Why a record, or the rest of a file from there on, can't be read."""
 
 
 def entries(
@@ -49,7 +45,7 @@ def entries(
         count = 0
         for entry in _inside(place, fields, encoding):
             count += 1
-            yield _sound(entry)
+            yield sound(entry)
         if not count:
             yield Entry(id=place.stem, source=place.name, reason="empty")
 
@@ -65,22 +61,6 @@ def _inside(place: Place, fields: Fields, encoding: str | None) -> Iterator[Entr
     except (*DAMAGED, RecordError) as error:
         what = getattr(error, "strerror", None) or str(error) or type(error).__name__
         yield Entry(id=place.stem, source=place.name, reason=f"cannot be read{further} ({what})")
-
-
-def _sound(entry: Entry) -> Entry:
-    """The entry if it can be classified and written, else one with the reason why not."""
-    if entry.reason:
-        return entry
-    flaw = "a NUL byte in the text" if "\0" in entry.text else "" if entry.text.strip() else "no text in it"
-    try:
-        msgspec.json.encode(entry)
-    except UnicodeEncodeError:
-        flaw = "bytes or halves of characters that are no Unicode text"
-    return Entry(id=_printable(entry.id), source=entry.source, reason=flaw) if flaw else entry
-
-
-def _printable(text: str) -> str:
-    return text.encode(errors="replace").decode()
 
 
 def _whole(stream: BinaryIO) -> bytes:
@@ -131,7 +111,7 @@ def _lines(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None)
                 _skip(recoded)
                 raise RecordError(f"a line of more than {MAX_RECORD >> 20} MiB")
             if line.strip():
-                yield _record(_object(line), place, fallback, fields)
+                yield record(_object(line), place.name, fallback, fields)
         except RecordError as flaw:
             yield Entry(id=fallback, source=place.name, reason=f"line {number}: {flaw}")
 
@@ -150,27 +130,6 @@ def _object(line: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RecordError("a JSON value, but no object")
     return found
-
-
-def _record(row: Mapping[str, Any], place: Place, fallback: str, fields: Fields) -> Entry:
-    """A record by its columns; those that are not used are carried."""
-    names = {fields.text, fields.id or "id", fields.title} - {None}
-    if fields.text not in row:
-        raise RecordError(f"no field {fields.text!r}; there are {', '.join(row)}; --text-field names the text")
-    text, id_, title = row[fields.text], row.get(fields.id or "id"), row.get(fields.title or "")
-    if text is not None and not isinstance(text, str):
-        raise RecordError(f"field {fields.text!r} is no text but {type(text).__name__}")
-    if isinstance(id_, dict | list | bool):
-        raise RecordError(f"field {fields.id or 'id'!r} is {type(id_).__name__}; expected a text or number")
-    language = row.get(LANGUAGE)
-    return Entry(
-        id=fallback if id_ is None or id_ == "" else str(id_),
-        source=place.name,
-        text=text or "",
-        title=title if isinstance(title, str) else "",
-        language=language if isinstance(language, str) else "",
-        carried={name: value for name, value in row.items() if name not in names},
-    )
 
 
 def _utf8(stream: BinaryIO, encoding: str | None) -> BinaryIO:
@@ -251,7 +210,7 @@ def _table(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None)
             if row and len(row) != len(header):
                 raise RecordError(f"{len(row)} cells, but {len(header)} columns")
             if row:
-                yield _record(dict(zip(header, row, strict=True)), place, fallback, fields)
+                yield record(dict(zip(header, row, strict=True)), place.name, fallback, fields)
         except StopIteration:
             return
         except csv.Error as error:
@@ -287,7 +246,7 @@ def _parquet(stream: BinaryIO, place: Place, fields: Fields, encoding: str | Non
                 for row in batch.to_pylist():
                     number += 1
                     try:
-                        yield _record(row, place, f"{place.stem}-{number}", fields)
+                        yield record(row, place.name, f"{place.stem}-{number}", fields)
                     except RecordError as flaw:
                         yield Entry(id=f"{place.stem}-{number}", source=place.name, reason=f"row {number}: {flaw}")
         except pyarrow.ArrowException as error:
