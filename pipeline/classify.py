@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from pipeline import model_folder
-from pipeline.cache import ScoreCache
 from pipeline.classifiers import TextClassifier
 from pipeline.decision import decide
 from pipeline.errors import UserError
@@ -22,6 +21,7 @@ from pipeline.text import prepare
 
 if TYPE_CHECKING:
     from pipeline.batch.answers import Options
+    from pipeline.cache import ScoreCache
     from pipeline.explain import Explainer, Why
     from pipeline.intake import Fields
 
@@ -109,7 +109,12 @@ class Classifier:
             UserError: if the folder is missing, damaged or made by another version of the text preparation.
         """
         model, facts, furniture, name = model_folder.load(Path(folder), threads)
-        return cls(model, facts, furniture, name, Path(folder), ScoreCache(Path(cache), name) if cache else None)
+        known = None
+        if cache:
+            from pipeline.cache import ScoreCache
+
+            known = ScoreCache(Path(cache), name)
+        return cls(model, facts, furniture, name, Path(folder), known)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is an iterable of str, too
