@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -154,6 +155,38 @@ def test_a_bad_line_costs_no_other(line: bytes, tmp_path: Path) -> None:
     assert [bool(entry.text) for entry in found] == [True, False, True]
 
 
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_a_line_about_as_long_as_may_be_costs_no_other(over: int, tmp_path: Path) -> None:
+    head = b'{"text": "a'
+    line = head + b"b" * (MAX_RECORD + over - len(head) - 3) + b'"}\n'
+    assert len(line) == MAX_RECORD + over
+    (tmp_path / "n.jsonl").write_bytes(line + lines(RECORDS[1]))
+    assert [entry.id for entry in read(tmp_path / "n.jsonl")] == ["n-1", "b"]
+
+
+def test_a_line_of_200_megabytes_is_never_held(tmp_path: Path) -> None:
+    with (tmp_path / "n.csv").open("wb") as csv_file, (tmp_path / "n.jsonl").open("wb") as jsonl:
+        csv_file.write(b"id,text\na,x\nb,")
+        for file in (csv_file, jsonl):
+            for _ in range(200):
+                file.write(b"x" * 2**20)
+        csv_file.write(b"\nc,y\n")
+        jsonl.write(b"\n" + lines(RECORDS[1]))
+    code = (
+        "import resource, sys; from pathlib import Path; from tests.test_intake import read;"
+        "print([(e.id, e.reason) for e in read(Path(sys.argv[1]))]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    for name, others in (("n.csv", ("a", "c")), ("n.jsonl", ("b",))):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / name)], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        found, megabytes = done.stdout.splitlines()
+        assert "a line of more than 16 MiB" in found
+        assert all(f"('{id_}', '')" in found for id_ in others)
+        assert int(megabytes) < 500
+
+
 def test_bad_rows_of_a_csv_cost_no_other(tmp_path: Path) -> None:
     rows = ["id,text", f"a,{KAZAKH}", 'b,"x" y', "c,d,e", f"f,{RUSSIAN}", 'g,"two', 'lines"', 'h,"open', "i,lost"]
     (tmp_path / "n.csv").write_bytes("\n".join(rows).encode().replace(b"a,", b"a,\xff", 1))
@@ -295,6 +328,13 @@ def test_the_article_is_taken_out_of_a_page(encoding: str, seed: list[str], tmp_
     assert [line for line in text.split("\n") if len(line) > 100] == paragraphs
     if encoding != "cp1251":
         assert title == "Адалдық сағаты"
+
+
+def test_a_deep_page_is_read_whole(seed: list[str]) -> None:
+    deep = "<div>" * 1900 + f"<p>{seed[0]}</p>" + "</div>" * 1900 + f"<p>{seed[1]}</p>"
+    _, text = article(page(deep))
+    assert seed[1] in text
+    assert seed[0] in text
 
 
 def test_pages_that_cannot_be_read_whole_say_so() -> None:

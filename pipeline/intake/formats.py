@@ -27,6 +27,7 @@ from pipeline.intake.records import RecordError, record, sound
 
 HEAD = 2**18
 """Bytes by which the encoding of a table is told."""
+LONG_LINE = f"a line of more than {MAX_RECORD >> 20} MiB"
 _ASCII = re.compile(rb"[!-~]+")
 
 
@@ -107,18 +108,18 @@ def _lines(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None)
         number += 1
         fallback = f"{place.stem}-{number}"
         try:
-            if len(line) > MAX_RECORD:
-                _skip(recoded)
-                raise RecordError(f"a line of more than {MAX_RECORD >> 20} MiB")
+            if len(line) > MAX_RECORD and not line.endswith(b"\n"):
+                _skip(recoded, b"\n")
+                raise RecordError(LONG_LINE)
             if line.strip():
                 yield record(_object(line), place.name, fallback, fields)
         except RecordError as flaw:
             yield Entry(id=fallback, source=place.name, reason=f"line {number}: {flaw}")
 
 
-def _skip(stream: BinaryIO) -> None:
+def _skip(stream: Any, end: bytes | str) -> None:
     """To the end of the line."""
-    while (piece := stream.readline(MAX_RECORD)) and not piece.endswith(b"\n"):
+    while (piece := stream.readline(MAX_RECORD)) and not piece.endswith(end):
         pass
 
 
@@ -200,7 +201,7 @@ def _table(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None)
     csv.field_size_limit(MAX_RECORD)
     header = next(csv.reader([first], delimiter=delimiter, strict=True))
     _check_columns(header, place.name, fields)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(_Lines(lines), delimiter=delimiter, strict=True)
     number = begin = 1
     while True:
         begin, number = 2 + reader.line_num, number + 1
@@ -218,6 +219,25 @@ def _table(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None)
             yield Entry(id=fallback, source=place.name, reason=reason)
         except RecordError as flaw:
             yield Entry(id=fallback, source=place.name, reason=f"line {begin}: {flaw}")
+
+
+class _Lines:
+    """The lines of a table; an over-long one raises `RecordError` without being held, and the next call goes on."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(MAX_RECORD + 1)
+        if not line:
+            raise StopIteration
+        if len(line) > MAX_RECORD and not line.endswith("\n"):
+            _skip(self._text, "\n")
+            raise RecordError(LONG_LINE)
+        return line
 
 
 def _check_columns(header: Sequence[str], place: str, fields: Fields) -> None:
