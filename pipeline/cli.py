@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.stages import FILE, STAGES
 
 TELEMETRY_OFF = ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY")
-SOME_QUARANTINED, NOTHING_CLASSIFIED = 3, 4
+SOME_QUARANTINED, NOTHING_CLASSIFIED, INTERRUPTED = 3, 4, 130
 """Exit codes of `classify`; 1 is a user's error, 2 click's for a command line that it can't read."""
 
 
@@ -124,7 +124,11 @@ def classify(
         quarantine=quarantine,
         summary=summary,
     )
-    tally = execute(request, lambda message: click.echo(message, err=True))
+    try:
+        tally = execute(request, lambda message: click.echo(message, err=True))
+    except KeyboardInterrupt:
+        click.echo("stopped; the same command goes on where it was", err=True)
+        sys.exit(INTERRUPTED)
     if tally.quarantined:
         sys.exit(SOME_QUARANTINED if tally.records > tally.quarantined else NOTHING_CLASSIFIED)
 

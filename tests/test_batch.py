@@ -362,6 +362,26 @@ def test_a_dead_worker_is_one_line(folder: Path, tmp_path: Path) -> None:
     assert b"Traceback" not in told
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_stops_at_once_and_keeps_what_is_done(workers: int, folder: Path, tmp_path: Path) -> None:
+    source, out = many(tmp_path / "n.jsonl", parts=40), tmp_path / "o.jsonl"
+    process = subprocess.Popen(
+        command(source, "--model", folder, "-o", out, "--workers", workers), cwd=ROOT, stderr=subprocess.PIPE
+    )
+    while not list(tmp_path.glob("o.jsonl.parts/0*")):
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert told == b"stopped; the same command goes on where it was\n"
+    assert list(tmp_path.glob("o.jsonl.parts/0*"))
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in children):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.05)
+
+
 def test_stdin_and_stdout(folder: Path, tmp_path: Path) -> None:
     record = {"id": "a", "text": TEXTS["education"]}
     lines = json.dumps(record).encode() + b"\nno json\n"

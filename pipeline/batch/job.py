@@ -160,7 +160,7 @@ def _parts_folder(request: Request) -> Iterator[str]:
             yield str(folder)
         except BaseException:
             if STDIN in request.inputs:
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)  # a worker may still be at one
             raise
         shutil.rmtree(folder)
 

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import msgspec
@@ -172,22 +172,26 @@ def committed(part: Part, job: Job) -> bytes | None:
 def _elsewhere(parts: Iterable[Part], job: Job, workers: int) -> Iterator[tuple[Part, bytes, bool]]:
     """At most two parts a worker are under way, so that memory stays bounded."""
     waiting: deque[tuple[Part, bytes | None, Future[bytes] | None]] = deque()
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (job,)) as pool:
-        try:
-            for part in parts:
-                before = committed(part, job)
-                waiting.append((part, before, None if before is not None else pool.submit(_work, part)))
-                if len(waiting) > 2 * workers:
-                    yield _finished(*waiting.popleft())
-            while waiting:
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (job,))
+    try:
+        for part in parts:
+            before = committed(part, job)
+            waiting.append((part, before, None if before is not None else pool.submit(_work, part)))
+            if len(waiting) > 2 * workers:
                 yield _finished(*waiting.popleft())
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a worker died, perhaps for lack of memory; the same command goes on where it was, "
-                "--workers 1 needs the least"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while waiting:
+            yield _finished(*waiting.popleft())
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker died, perhaps for lack of memory; the same command goes on where it was, "
+            "--workers 1 needs the least"
+        ) from error
+    except KeyboardInterrupt:
+        for child in active_children():  # or leaving waits until the parts under way are done
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _finished(part: Part, before: bytes | None, future: Future[bytes] | None) -> tuple[Part, bytes, bool]:
