@@ -1,6 +1,6 @@
 """Why a paragraph gets its themes: words that weighed, rules that matched, and training paragraphs that lie nearest.
 
-Training puts what this needs into the model folder, under explain/.
+It reads what `taught` has put into the model folder.
 """
 
 from __future__ import annotations
@@ -9,39 +9,22 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from pipeline.classifiers import Array, TextClassifier
 from pipeline.errors import UserError
 from pipeline.lexical import Lexical
-from pipeline.records import LabelledRow, Labels, Record
+from pipeline.records import Labels, Record
 from pipeline.rules import Rules, RuleSettings
-from pipeline.storage import read_json, read_jsonl, write_json, write_jsonl
+from pipeline.storage import read_json, read_jsonl
+from pipeline.taught import FOLDER, Placing, Taught
 
-FOLDER = "explain"
 TERMS, NEIGHBOURS = 5, 3
 _EDGES = ".,:;!?«»\"'()[]…–—-"
-
-
-@runtime_checkable
-class Placing(Protocol):
-    """A model in which texts have a place."""
-
-    def vectors(self, texts: Sequence[str]) -> Array:
-        """Unit vectors of shape (texts, width); those of texts that are alike to the model point the same way."""
-
-
-class Taught(Record, frozen=True):
-    """A paragraph that the model has learnt from."""
-
-    id: str
-    provenance: str
-    themes: tuple[str, ...]
-    text: str
 
 
 class Why(Record, frozen=True):
@@ -50,24 +33,6 @@ class Why(Record, frozen=True):
     words: dict[str, dict[str, float]]
     rules: tuple[dict[str, str], ...]
     nearest: tuple[dict[str, Any], ...]
-
-
-def save(folder: Path, model: TextClassifier, rows: Sequence[LabelledRow], labels: Labels, rules: RuleSettings) -> None:
-    """Writes explain/: the rules, and for a model in which texts have a place its gold and exemplars with theirs."""
-    place = folder / FOLDER
-    place.mkdir()
-    write_json(place / "rules.json", rules)
-    taught = [row for row in rows if row.provenance != "rule" and any(row.weights)]
-    if isinstance(model, Placing) and taught:
-        write_jsonl(place / "taught.jsonl", [_taught(row, labels) for row in taught])
-        vectors = model.vectors([row.text for row in taught]).astype(np.float16)  # 384 wide: 0.8 kB a row
-        save_file({"vectors": vectors}, place / "vectors.safetensors")
-
-
-def _taught(row: LabelledRow, labels: Labels) -> Taught:
-    given = zip(labels.names, row.targets, row.weights, strict=True)
-    themes = tuple(name for name, target, weight in given if weight and target >= 0.5)
-    return Taught(id=row.id, provenance=row.provenance, themes=themes, text=row.text)
 
 
 class Explainer:
@@ -97,7 +62,9 @@ class Explainer:
         ]
 
     def _hits(self, text: str) -> tuple[dict[str, str], ...]:
-        return tuple({"name": r.name, "theme": r.theme, "votes": r.votes} for r in self._rules.hits(text))
+        """What matched; a rule without a pattern of its own speaks where nothing matches, which explains nothing."""
+        matched = (rule for rule in self._rules.hits(text) if rule.any or rule.also)
+        return tuple({"name": rule.name, "theme": rule.theme, "votes": rule.votes} for rule in matched)
 
     def _words(self, text: str, themes: Sequence[str]) -> dict[str, dict[str, float]]:
         lexical = getattr(self._model, "lexical", None)

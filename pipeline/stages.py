@@ -256,7 +256,7 @@ def train(
         --furniture configs/furniture.yaml --rules configs/rules.yaml --settings configs/pipeline.yaml \\
         --out models/tfidf
     """
-    from pipeline import explain, model_folder
+    from pipeline import model_folder, taught
     from pipeline import train as core
     from pipeline.classifiers import Setup
     from pipeline.crossval import CrossvalSettings
@@ -280,7 +280,7 @@ def train(
         trained,
         facts,
         load(furniture, Furniture),
-        lambda folder: explain.save(folder, trained, rows, setup.labels, voters),
+        lambda folder: taught.save(folder, trained, rows, setup.labels, voters),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import Classifier, explain
+from pipeline import Classifier, explain, taught
 from pipeline.classifiers import Setup, TextClassifier, model_class
 from pipeline.classify import Choice
 from pipeline.errors import UserError
@@ -33,7 +33,7 @@ def made(name: str, folder: Path, setup: Setup, rows: list[LabelledRow]) -> Path
     """A model folder with all that explains it."""
     model, facts = train(name, rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
     rules = load(ROOT / "configs/rules.yaml", RuleSettings)
-    reasons = partial(explain.save, model=model, rows=rows, labels=setup.labels, rules=rules)
+    reasons = partial(taught.save, model=model, rows=rows, labels=setup.labels, rules=rules)
     save(folder, model, facts, load(ROOT / "configs/furniture.yaml", Furniture), reasons)
     return folder
 

@@ -100,13 +100,17 @@ def told(found: Mapping[str, Any], seconds: float, resumed: int) -> str:
         + (f", {records['repeated_ids']:,} ids stand more than once" if records["repeated_ids"] else ""),
         f"{rows['written']:,} rows: " + ", ".join(f"{n:,} {name}" for name, n in rows.items() if name != "written"),
     ]
-    if found["reasons"]:
-        lines.append("reasons: " + ", ".join(f"{name} {n:,}" for name, n in found["reasons"].items()))
-    if found["languages"]:
-        lines.append("languages: " + ", ".join(f"{name} {n:,}" for name, n in found["languages"].items()))
+    for title in ("reasons", "languages"):
+        if found[title]:
+            lines.append(f"{title}: " + ", ".join(f"{name} {n:,}" for name, n in found[title].items()))
+    width = max(map(len, found["themes"]), default=0)
+    lines.append(f"{'theme':{width}}  {'rows':>10}  share  in training")
     for name, theme in found["themes"].items():
         share = "–" if theme["share"] is None else f"{theme['share']:.1%}"
-        lines.append(f"{name}: {theme['rows']:,} rows, {share} ({theme['share_in_training']:.1%} in training)")
-    parts = f"; {resumed:,} parts were done before" if resumed else ""
-    lines.append(f"{seconds:.1f} s, {rows['written'] / max(seconds, 1e-9):,.0f} rows/s{parts}")
+        lines.append(f"{name:{width}}  {theme['rows']:>10,}  {share:>5}  {theme['share_in_training']:>11.1%}")
+    rate = rows["written"] / max(seconds, 1e-9)
+    lines.append(
+        f"{seconds:.1f} s, {rate:,.{0 if rate >= 10 else 1}f} rows/s"
+        + (f"; parts done before: {resumed:,}" if resumed else "")
+    )
     return "\n".join(lines)
