@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from tqdm import tqdm
 
 from pipeline.batch.answers import ARTICLE, PARAGRAPH, Options
 from pipeline.batch.outputs import ARTICLES, PARAGRAPHS, WRITERS, Columns, check_ending
-from pipeline.batch.parts import Job, Part, cut, header_of, key, run, sections
+from pipeline.batch.parts import Job, Part, cut, key, run, sections, tally_of
 from pipeline.batch.tally import Tally, summary, told
 from pipeline.errors import UserError
 from pipeline.intake import FORMATS, Entry, Fields
@@ -83,11 +84,10 @@ def execute(request: Request, say: Say) -> Tally:
     try:
         with _parts_folder(request) as folder:
             before = _count(folder)
-            job = _job(request, folder)
             parts = cut(stream, key(name, request.options), meter)
-            committed, resumed = _run(parts, job, request, meter, tally, say)
-            if folder:
-                _assemble(Path(folder), committed, request, _columns(request.options, names, tally.columns))
+            committed, resumed = _run(parts, _job(request, folder), request, meter, tally, say)
+            if request.out != STDOUT:
+                _assemble(folder, committed, request, _columns(request.options, names, tally.columns))
     except OSError as error:
         if error.errno in FULL:
             raise UserError(f"{request.out}: {error.strerror}; the same command goes on where it was") from error
@@ -137,13 +137,14 @@ def _noted(stream: Iterable[Entry], ids: array[int]) -> Iterator[Entry]:
 
 
 @contextmanager
-def _parts_folder(request: Request) -> Iterator[str]:
-    """Where the parts go until the output is whole: beside it, and ours alone. "" if the output is stdout.
+def _parts_folder(request: Request) -> Iterator[Path]:
+    """Where the parts go until the output is whole: beside it, and ours alone.
 
-    What comes from stdin can't be read again, so its parts don't stay.
+    What goes to stdout or comes from stdin can't be written or read again, so its parts don't stay.
     """
     if request.out == STDOUT:
-        yield ""
+        with TemporaryDirectory(ignore_cleanup_errors=True) as name:
+            yield Path(name)
         return
     out = request.out
     folder = out.with_name(f"{out.name}.parts")
@@ -157,7 +158,7 @@ def _parts_folder(request: Request) -> Iterator[str]:
         except BlockingIOError:
             raise UserError(f"{out}: another process is writing it; wait for it, or give another name") from None
         try:
-            yield str(folder)
+            yield folder
         except BaseException:
             if STDIN in request.inputs:
                 shutil.rmtree(folder, ignore_errors=True)  # a worker may still be at one
@@ -165,11 +166,11 @@ def _parts_folder(request: Request) -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-def _count(folder: str) -> int:
-    return sum(not path.name.startswith(".") for path in Path(folder).iterdir()) if folder else 0
+def _count(folder: Path) -> int:
+    return sum(not path.name.startswith(".") for path in folder.iterdir())
 
 
-def _job(request: Request, folder: str) -> Job:
+def _job(request: Request, folder: Path) -> Job:
     workers = _workers(request)
     threads = None if workers == 1 else max(1, _cores() // workers)
     return Job(
@@ -195,16 +196,16 @@ def _run(
     """Does all parts; the names of those committed, and how many an earlier run had committed."""
     committed, resumed, failed = [], 0, list[dict[str, Any]]()
     with tqdm(unit="B", unit_scale=True, disable=None, leave=False) as bar:
-        for part, data, before in run(parts, job, _workers(request)):
-            tally.add(header_of(data).tally)
+        for part, before in run(parts, job, _workers(request)):
+            tally.add(tally_of(job.path(part.name)))
+            if request.out == STDOUT:
+                failed += _print(job.path(part.name))
             committed.append(part.name)
             resumed += before
-            if not job.folder:
-                failed += _print(data)
             bar.total = meter.total or None
             bar.set_postfix_str(f"{tally.rows:,} rows", refresh=False)
             bar.update(part.read - bar.n)
-    if request.quarantine and not job.folder:
+    if request.quarantine and request.out == STDOUT:
         write_jsonl(request.quarantine, failed)
     else:
         for row in failed:
@@ -212,9 +213,10 @@ def _run(
     return committed, resumed
 
 
-def _print(data: bytes) -> list[dict[str, Any]]:
+def _print(path: Path) -> list[dict[str, Any]]:
     """A part's rows to stdout; what it could not classify is given back."""
-    found = sections(data)
+    found = sections(path)
+    path.unlink()
     sys.stdout.buffer.write(found["rows"] + found["articles"])
     sys.stdout.buffer.flush()
     return [msgspec.json.decode(line) for line in found["quarantined"].splitlines()]
@@ -229,7 +231,7 @@ def _assemble(folder: Path, committed: Sequence[str], request: Request, columns:
     """Puts the parts together, the main output last; a quarantine that holds nothing is not written."""
     for section, path in sorted(request.outputs().items(), key=lambda item: item[1] == request.out):
         whole = folder / f".whole{path.suffix}"
-        pieces = (sections((folder / name).read_bytes())[section] for name in committed)
+        pieces = (sections(folder / name)[section] for name in committed)
         if section in columns and path.suffix in WRITERS:
             WRITERS[path.suffix](whole, _decoded(pieces), columns[section])
         else:

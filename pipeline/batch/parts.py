@@ -55,13 +55,21 @@ class Header(Record, frozen=True):
 
 
 class Job(Record, frozen=True):
-    """What a worker needs: the model's folder and the options; `folder` takes the parts ("" gives them back)."""
+    """What a worker needs: the model's folder, the options, and the folder that parts come from and go to."""
 
     model: str
     options: Options
+    folder: str
     threads: int | None = None
-    folder: str = ""
     cache: str = ""
+
+    def path(self, name: str) -> Path:
+        """Where a part is committed."""
+        return Path(self.folder) / name
+
+    def asked(self, name: str) -> Path:
+        """Where a part's entries wait for a worker."""
+        return Path(self.folder) / f".{name}.asked"
 
 
 def key(model: str, options: Options) -> bytes:
@@ -95,15 +103,12 @@ class Worker:
     def __init__(self, job: Job) -> None:
         self._job, self._classifier = job, Classifier.load(job.model, job.threads, job.cache or None)
 
-    def __call__(self, part: Part) -> bytes:
-        """The part's file, or its header alone where the file went to the folder."""
-        entries = [msgspec.json.decode(line, type=Entry) for line in part.entries.split(b"\n")]
-        header, *sections = _encoded(answer(entries, self._classifier, self._job.options))
-        if not self._job.folder:
-            return b"".join([header, *sections])
-        with replacing(Path(self._job.folder) / part.name) as temporary, temporary.open("wb") as file:
-            file.writelines([header, *sections])
-        return header
+    def __call__(self, name: str, data: bytes) -> None:
+        """Commits the part of that name, whose entries are `data`."""
+        entries = [msgspec.json.decode(line, type=Entry) for line in data.split(b"\n")]
+        lines = _encoded(answer(entries, self._classifier, self._job.options))
+        with replacing(self._job.path(name)) as temporary, temporary.open("wb") as file:
+            file.writelines(lines)
 
 
 def _encoded(found: Answer) -> list[bytes]:
@@ -117,23 +122,21 @@ def _encoded(found: Answer) -> list[bytes]:
     return [encoder.encode(header) + b"\n", *sections]
 
 
-def header_of(data: bytes) -> Header:
-    """The header in the first line."""
-    return msgspec.json.decode(data.split(b"\n", 1)[0], type=Header)
+def tally_of(path: Path) -> Tally:
+    """What a committed part counts."""
+    with path.open("rb") as file:
+        return msgspec.json.decode(file.readline(), type=Header).tally
 
 
-def sections(data: bytes) -> dict[str, bytes]:
-    """What follows the header, by name, as JSON lines."""
-    header, at = header_of(data), data.index(b"\n") + 1
-    found = {}
-    for name in ("rows", "articles", "quarantined"):
-        size = getattr(header, name)
-        found[name], at = data[at : at + size], at + size
-    return found
+def sections(path: Path) -> dict[str, bytes]:
+    """What a committed part holds after its header, by name, as JSON lines."""
+    with path.open("rb") as file:
+        header = msgspec.json.decode(file.readline(), type=Header)
+        return {name: file.read(getattr(header, name)) for name in ("rows", "articles", "quarantined")}
 
 
-def run(parts: Iterable[Part], job: Job, workers: int) -> Iterator[tuple[Part, bytes, bool]]:
-    """Each part in order with what a worker gave back, and whether an earlier run had committed it.
+def run(parts: Iterable[Part], job: Job, workers: int) -> Iterator[tuple[Part, bool]]:
+    """Each part in order once it is committed, and whether an earlier run had committed it.
 
     A job of a single part is done in this process: starting another takes longer.
 
@@ -149,34 +152,24 @@ def run(parts: Iterable[Part], job: Job, workers: int) -> Iterator[tuple[Part, b
         yield from _elsewhere(stream, job, workers)
 
 
-def _here(parts: Iterable[Part], job: Job) -> Iterator[tuple[Part, bytes, bool]]:
+def _here(parts: Iterable[Part], job: Job) -> Iterator[tuple[Part, bool]]:
     worker: Worker | None = None
     for part in parts:
-        before = committed(part, job)
-        if before is None:
+        before = job.path(part.name).exists()
+        if not before:
             worker = worker or Worker(job)
-            yield part, worker(part), False
-        else:
-            yield part, before, True
+            worker(part.name, part.entries)
+        yield part, before
 
 
-def committed(part: Part, job: Job) -> bytes | None:
-    """The header of a part that is done already."""
-    path = Path(job.folder) / part.name
-    if not job.folder or not path.exists():
-        return None
-    with path.open("rb") as file:
-        return file.readline()
-
-
-def _elsewhere(parts: Iterable[Part], job: Job, workers: int) -> Iterator[tuple[Part, bytes, bool]]:
+def _elsewhere(parts: Iterable[Part], job: Job, workers: int) -> Iterator[tuple[Part, bool]]:
     """At most two parts a worker are under way, so that memory stays bounded."""
-    waiting: deque[tuple[Part, bytes | None, Future[bytes] | None]] = deque()
+    waiting: deque[tuple[Part, Future[None] | None]] = deque()
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (job,))
     try:
         for part in parts:
-            before = committed(part, job)
-            waiting.append((part, before, None if before is not None else pool.submit(_work, part)))
+            before = job.path(part.name).exists()
+            waiting.append((part, None if before else _asked(part, job, pool)))
             if len(waiting) > 2 * workers:
                 yield _finished(*waiting.popleft())
         while waiting:
@@ -194,11 +187,19 @@ def _elsewhere(parts: Iterable[Part], job: Job, workers: int) -> Iterator[tuple[
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _finished(part: Part, before: bytes | None, future: Future[bytes] | None) -> tuple[Part, bytes, bool]:
-    return (part, before or b"", True) if future is None else (part, future.result(), False)
+def _asked(part: Part, job: Job, pool: ProcessPoolExecutor) -> Future[None]:
+    """Entries go by file and only names through the pipe: a worker killed amid a long message would hang the pool."""
+    job.asked(part.name).write_bytes(part.entries)
+    return pool.submit(_work, part.name)
 
 
-_WORKER: list[Worker] = []
+def _finished(part: Part, future: Future[None] | None) -> tuple[Part, bool]:
+    if future:
+        future.result()
+    return part, future is None
+
+
+_WORKER: list[tuple[Job, Worker]] = []
 """The one of this process, if it is a pool's."""
 
 
@@ -206,7 +207,7 @@ def _start(job: Job) -> None:
     """Makes a process a worker: an interrupt is the parent's to handle, and without a parent there is no work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    _WORKER.append(Worker(job))
+    _WORKER.append((job, Worker(job)))
 
 
 def _leave_with_parent() -> None:
@@ -215,5 +216,7 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _work(part: Part) -> bytes:
-    return _WORKER[0](part)
+def _work(name: str) -> None:
+    ((job, worker),) = _WORKER
+    worker(name, job.asked(name).read_bytes())
+    job.asked(name).unlink()
