@@ -177,7 +177,7 @@ def _job(request: Request, folder: Path) -> Job:
         model=str(request.model),
         options=request.options,
         threads=threads,
-        folder=folder,
+        folder=str(folder),
         cache=str(request.cache or ""),
     )
 
