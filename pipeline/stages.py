@@ -233,7 +233,7 @@ def thresholds(labelled: Path, labels: Path, folds: Path, scores: Path, settings
 @file_option("labels", "The label set (JSON).")
 @file_option("thresholds", "A threshold a theme (JSON).")
 @file_option("furniture", "What page furniture looks like (YAML); goes into the model folder.")
-@file_option("rules", "Labelling rules (YAML); go into the model folder.")
+@click.option("--rules", type=FILE, help="Labelling rules (YAML); go into the model folder.")
 @SETTINGS
 @file_option("out", "Folder for the model.")
 def train(
@@ -244,7 +244,7 @@ def train(
     labels: Path,
     thresholds: Path,
     furniture: Path,
-    rules: Path,
+    rules: Path | None,
     settings: Path,
     out: Path,
 ) -> None:
@@ -274,7 +274,7 @@ def train(
     limits = read_json(thresholds, dict[str, float])
     rows = read_jsonl(labelled, LabelledRow)
     trained, facts = core.train(model, rows, setup, limits, band)
-    voters = load(rules, RuleSettings)
+    voters = load(rules, RuleSettings) if rules else RuleSettings(rules=[])
     model_folder.save(
         out,
         trained,
