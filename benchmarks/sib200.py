@@ -233,8 +233,8 @@ PAGE = """# Topics of SIB-200
 Accuracy on 800 Kazakh and 800 Russian sentences (train and dev of SIB-200, seven topics), in five folds by sentence, so
 that none is scored by a model that saw it or its translation. 90% intervals from resampling sentences; 8 and 32 rows a
 topic are means of three draws, fine-tuning on all rows of three seeds. Same encoder and same rows for all; fine-tuning
-and SetFit train the same layers. SetFit is slow: at most 3,200 pairs, one draw from 32 rows on, and with all rows two folds
-alone.
+and SetFit train the same layers. SetFit is slow: at most 3,200 pairs, one draw from 32 rows on, and with all rows two
+folds alone.
 
     python benchmarks/sib200.py FOLDER --out sib200.jsonl
 
