@@ -366,7 +366,10 @@ def test_a_dead_worker_is_one_line(folder: Path, tmp_path: Path) -> None:
 def test_an_interrupt_stops_at_once_and_keeps_what_is_done(workers: int, folder: Path, tmp_path: Path) -> None:
     source, out = many(tmp_path / "n.jsonl", parts=40), tmp_path / "o.jsonl"
     process = subprocess.Popen(
-        command(source, "--model", folder, "-o", out, "--workers", workers), cwd=ROOT, stderr=subprocess.PIPE
+        command(source, "--model", folder, "-o", out, "--workers", workers),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )
     while not list(tmp_path.glob("o.jsonl.parts/0*")):
         time.sleep(0.01)
