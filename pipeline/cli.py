@@ -64,7 +64,7 @@ def cli() -> None:
 @click.option("--top-k", type=int, metavar="K", help="At most the K most probable of the themes given.")
 @click.option("--explain", is_flag=True, help="Add why: words that weighed, rules, nearest training paragraphs.")
 @click.option("--no-text", is_flag=True, help="Leave the text out of the rows.")
-@click.option("--workers", type=click.IntRange(0), default=0, help="Processes.  [default: one a core]")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes.  [default: by cores and model]")
 @click.option("--cache", type=FILE, help="Folder that remembers scores from run to run.")
 @click.option("--quarantine", type=FILE, help="What could not be classified.  [default: OUT's name, .quarantine.jsonl]")
 @click.option("--summary", type=FILE, help="The counts as JSON.")
