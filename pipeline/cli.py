@@ -92,7 +92,7 @@ def classify(
     """Give themes to articles, with nothing lost.
 
     INPUTS are text, HTML, JSONL, CSV, TSV and Parquet files (gz, zst, zip too), folders, patterns, or - for stdin.
-    A run that was stopped goes on where it was when the same command is given again.
+    A run that was stopped goes on where it was when the same command is given again (with - it starts anew).
 
     Exit code: 0 all well, 3 some records are in the quarantine, 4 nothing was classified.
 
@@ -127,7 +127,7 @@ def classify(
     try:
         tally = execute(request, lambda message: click.echo(message, err=True))
     except KeyboardInterrupt:
-        click.echo("stopped; the same command goes on where it was", err=True)
+        click.echo(f"stopped; {request.remedy}", err=True)
         sys.exit(INTERRUPTED)
     if tally.quarantined:
         sys.exit(SOME_QUARANTINED if tally.records > tally.quarantined else NOTHING_CLASSIFIED)

@@ -57,6 +57,22 @@ def rows(paragraphs: list[Paragraph], labels: Labels) -> list[LabelledRow]:
 
 
 @pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory, rows: list[LabelledRow], labels: Labels) -> Path:
+    """A TF-IDF model folder, trained on the seeds' gold rows alone."""
+    from pipeline.classifiers import Setup
+    from pipeline.model_folder import save
+    from pipeline.paragraphs import Furniture
+    from pipeline.settings import load
+    from pipeline.train import train
+
+    setup = Setup(labels, ROOT / "configs/tfidf.yaml", None, 1, 0)
+    model, facts = train("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
+    path = tmp_path_factory.mktemp("models") / "tfidf"
+    save(path, model, facts, load(ROOT / "configs/furniture.yaml", Furniture))
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of 4 layers, 32 wide, whose vocabulary is the seeds' characters; a window of 64 tokens."""
     import torch

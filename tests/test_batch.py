@@ -21,16 +21,11 @@ from pyarrow import parquet
 
 from pipeline import Classifier
 from pipeline.batch.answers import Options, answer
+from pipeline.batch.job import Request
 from pipeline.batch.parts import SIZE
 from pipeline.batch.tally import kind_of, merged
-from pipeline.classifiers import Setup
 from pipeline.cli import main
 from pipeline.intake import Entry
-from pipeline.model_folder import save
-from pipeline.paragraphs import Furniture
-from pipeline.records import LabelledRow, Labels
-from pipeline.settings import load
-from pipeline.train import train
 from tests.conftest import ROOT, THEMES
 
 TEXTS = {
@@ -38,16 +33,6 @@ TEXTS = {
     "none": "Қар жауды, жол тайғақ.",
     "digitalisation": "Портал и новая цифровая услуга доступны в электронном виде, сообщили в министерстве.",
 }
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, rows: list[LabelledRow], labels: Labels) -> Path:
-    """A TF-IDF model folder."""
-    setup = Setup(labels, ROOT / "configs/tfidf.yaml", None, 1, 0)
-    model, facts = train("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
-    path = tmp_path_factory.mktemp("models") / "tfidf"
-    save(path, model, facts, load(ROOT / "configs/furniture.yaml", Furniture))
-    return path
 
 
 @pytest.fixture
@@ -452,6 +437,24 @@ def test_records_in_memory_become_the_rows_of_the_command(classifier: Classifier
         {**row, "themes": tuple(row["themes"]), "undecided": tuple(row["undecided"])}
         for row in read(tmp_path / "o.jsonl")
     ]
+
+
+def test_records_in_memory_are_rolled_up_as_asked(classifier: Classifier) -> None:
+    records = [{"id": "a", "text": "\n".join(TEXTS.values())}, {"id": "b"}, {"id": "c", "text": TEXTS["none"]}]
+    told = {
+        level: [row["id"] for row in classifier.rows(records, Options(level=level))]  # type: ignore[arg-type]
+        for level in ("paragraph", "article", "both")
+    }
+    assert told["article"] == ["a", "2", "c"]
+    assert told["both"] == ["a-001", "a-002", "a-003", "a", "2", "c-001", "c"]
+    assert told["paragraph"] == [name for name in told["both"] if name not in ("a", "c")]
+
+
+def test_what_can_go_on_says_so(folder: Path) -> None:
+    for source, out, resumes in (("n.jsonl", "o.jsonl", True), ("-", "o.jsonl", False), ("n.jsonl", "-", False)):
+        request = Request(inputs=[Path(source)], out=Path(out), model=folder)
+        assert ("goes on where it was" in request.remedy) is resumes
+        assert ("starts anew" in request.remedy) is not resumes
 
 
 def test_the_shell_completes() -> None:

@@ -16,15 +16,10 @@ from click import Context, Option
 from click.testing import CliRunner
 
 from pipeline import Classifier
-from pipeline.classifiers import Setup
 from pipeline.cli import cli, main
 from pipeline.errors import UserError
 from pipeline.manifest import write_manifest
-from pipeline.model_folder import save
-from pipeline.paragraphs import Furniture
-from pipeline.records import LabelledRow, Labels
-from pipeline.settings import load
-from pipeline.train import train
+from pipeline.records import LabelledRow
 from tests.conftest import ROOT, THEMES
 
 
@@ -32,16 +27,6 @@ def taqyryp(*arguments: object) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, from the repository's root."""
     command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, rows: list[LabelledRow], labels: Labels) -> Path:
-    """A TF-IDF model folder."""
-    setup = Setup(labels, ROOT / "configs/tfidf.yaml", None, 1, 0)
-    model, facts = train("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
-    path = tmp_path_factory.mktemp("models") / "tfidf"
-    save(path, model, facts, load(ROOT / "configs/furniture.yaml", Furniture))
-    return path
 
 
 @pytest.mark.parametrize("command", sorted(cli.commands))

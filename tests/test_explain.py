@@ -102,6 +102,16 @@ def test_a_batch_tells_why(folders: dict[str, Path]) -> None:
     json.dumps(rows)
 
 
+@pytest.mark.parametrize("name", ["tfidf", "transformer"])
+def test_a_batch_without_content_needs_no_reasons(name: str, folders: dict[str, Path]) -> None:
+    from pipeline.batch.answers import Options, answer
+    from pipeline.intake import Entry
+
+    entries = [Entry(id="a", source="s", text="Читайте также"), Entry(id="b", source="s", reason="empty")]
+    found = answer(entries, Classifier.load(folders[name]), Options(explain=True))
+    assert [row["status"] for row in found.rows + found.quarantined] == ["rejected", "failed"]
+
+
 def test_a_folder_without_reasons_says_so(tmp_path: Path, rows: list[LabelledRow], labels: Labels) -> None:
     setup = Setup(labels, ROOT / "configs/tfidf.yaml", None, 1, 0)
     model, facts = train("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)

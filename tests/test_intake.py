@@ -70,6 +70,7 @@ FILES = {
     "news.jsonl.gz": gzip.compress(lines(*RECORDS)),
     "news.csv.zst": pyarrow.compress(delimited(","), codec="zstd", asbytes=True),
     "news.zip": zipped(news_jsonl=lines(*RECORDS)),
+    "news.parquet.gz": gzip.compress(columnar()),
     "columnar.zip": zipped(news_parquet=columnar()),
     "marked.csv": b"\xef\xbb\xbf" + delimited(","),
     "wide.jsonl": lines(*RECORDS).decode().encode("utf-16"),
@@ -92,6 +93,20 @@ def test_a_declared_encoding_is_believed(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("Қар.".encode("kz1048"))
     assert "neither UTF-8 nor surely anything else" in read(tmp_path / "a.txt")[0].reason
     assert read(tmp_path / "a.txt", encoding="kz1048")[0].text == "Қар."
+
+
+def test_a_declared_encoding_may_have_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "n.csv").write_bytes(b"\xef\xbb\xbf" + delimited(","))
+    assert [e.id for e in read(tmp_path / "n.csv", encoding="UTF8")] == ["a", "b"]
+
+
+def test_parquet_with_broken_text_is_told(tmp_path: Path) -> None:
+    broken = pyarrow.Array.from_buffers(
+        pyarrow.string(), 1, [None, pyarrow.py_buffer(b"\0\0\0\0\1\0\0\0"), pyarrow.py_buffer(b"\xff")]
+    )
+    parquet.write_table(pyarrow.table({"text": broken}), tmp_path / "n.parquet")
+    (entry,) = read(tmp_path / "n.parquet")
+    assert entry.reason.startswith("cannot be read (after row 0: 'utf-8' codec")
 
 
 def test_folders_are_read_in_order_with_the_names_of_what_is_in_them(tmp_path: Path) -> None:
@@ -222,6 +237,7 @@ BAD = {
     "nul.txt": ("Тема\n\n".encode() + b"\x00\x01", "a NUL byte; this is no text file"),
     "broken.txt": ("Бірінші\nЕкінші ".encode() + b"\xcf\xf0\xe8", "byte 0xcf is not UTF-8, though the rest is"),
     "long.txt": (b"a" * (MAX_RECORD + 1), "more than 16 MiB; split it"),
+    "quote.csv": (b'id,"text\na,b\n', "line 1: unexpected end of data; mend the header"),
     "no.parquet": (b"PAR1 or not", "after row 0"),
     "half.parquet": (columnar()[:-20], "after row 0"),
     "no.txt.gz": (b"plain", "Not a gzipped file"),
@@ -272,6 +288,9 @@ def test_files_and_folders_without_permission() -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "locked").mkdir()
+        (folder / "listed").mkdir()
+        (folder / "listed/b.txt").write_text(KAZAKH)
+        (folder / "listed").chmod(0o744)
         (folder / "a.txt").write_text(KAZAKH)
         (folder / "a.txt").chmod(0)
         (folder / "locked").chmod(0)
@@ -284,7 +303,7 @@ def test_files_and_folders_without_permission() -> None:
             os.seteuid(user)
         (folder / "locked").chmod(0o700)
     assert {e.source: e.reason for e in found} == dict.fromkeys(
-        ("a.txt", "locked"), "cannot be read (Permission denied)"
+        ("a.txt", "listed/b.txt", "locked"), "cannot be read (Permission denied)"
     )
 
 

@@ -48,6 +48,7 @@ class Answer:
 def answer(entries: Sequence[Entry], classifier: Classifier, options: Options) -> Answer:
     """Every entry becomes rows, or one line of the quarantine. What stands twice among them is computed once."""
     found = Answer()
+    reserved = _reserved(classifier.facts.labels.names)
     for entry, results in _answered(entries, classifier, options):
         found.tally.records += 1
         if isinstance(results, str):
@@ -55,7 +56,10 @@ def answer(entries: Sequence[Entry], classifier: Classifier, options: Options) -
             found.tally.quarantined += 1
             _count(found.tally.reasons, _kind(results))
         else:
-            _add(found, results, _renamed(entry.carried, _reserved(classifier.facts.labels.names)), options)
+            carried = _renamed(entry.carried, reserved)
+            _tell(found.tally, results, carried)
+            found.rows += _rows(results, carried, options)
+            found.articles += _articles(results, carried, options)
     _finish(found.rows, classifier, options)
     return found
 
@@ -63,19 +67,23 @@ def answer(entries: Sequence[Entry], classifier: Classifier, options: Options) -
 def rows_of(
     records: Iterable[Mapping[str, Any]], classifier: Classifier, options: Options | None, fields: Fields | None
 ) -> Iterator[dict[str, Any]]:
-    """Rows of records in order, `TOGETHER` at a time; a record that failed is a row that says why."""
+    """Rows of records in order, `TOGETHER` at a time, an article's own after its paragraphs'; a failed one says why."""
     options, fields = options or Options(), fields or Fields()
     reserved = _reserved(classifier.facts.labels.names)
     numbered = enumerate(records, 1)
     while several := [entry_of(record, "", str(number), fields) for number, record in islice(numbered, TOGETHER)]:
-        rows: list[dict[str, Any]] = []
+        found: list[dict[str, Any]] = []
+        paragraphs: list[dict[str, Any]] = []
         for entry, results in _answered(several, classifier, options):
             if isinstance(results, str):
-                rows.append(_failed(entry, results))
-            else:
-                rows += _rows(results, _renamed(entry.carried, reserved))
-        _finish(rows, classifier, options)
-        yield from rows
+                found.append(_failed(entry, results))
+                continue
+            carried = _renamed(entry.carried, reserved)
+            rows = _rows(results, carried, options)
+            paragraphs += rows
+            found += [*rows, *_articles(results, carried, options)]
+        _finish(paragraphs, classifier, options)
+        yield from found
 
 
 def _answered(
@@ -93,8 +101,12 @@ def _failed(entry: Entry, reason: str) -> dict[str, Any]:
     return {"id": entry.id, "source": entry.source, "status": "failed", "reason": reason}
 
 
-def _rows(results: Sequence[Result], carried: dict[str, Any]) -> list[dict[str, Any]]:
-    return [msgspec.structs.asdict(result) | carried for result in results]
+def _rows(results: Sequence[Result], carried: dict[str, Any], options: Options) -> list[dict[str, Any]]:
+    return [] if options.level == ARTICLE else [msgspec.structs.asdict(result) | carried for result in results]
+
+
+def _articles(results: Sequence[Result], carried: dict[str, Any], options: Options) -> list[dict[str, Any]]:
+    return [] if options.level == PARAGRAPH else [_roll_up(results, options.text) | carried]
 
 
 def _finish(rows: Sequence[dict[str, Any]], classifier: Classifier, options: Options) -> None:
@@ -108,7 +120,9 @@ def _finish(rows: Sequence[dict[str, Any]], classifier: Classifier, options: Opt
 
 def _explain(rows: Sequence[dict[str, Any]], classifier: Classifier) -> None:
     """Adds to the rows that the model has judged why they are as they are."""
-    judged = [row for row in rows if row["status"] in ("classified", "abstained")]
+    judged = [row for row in rows if row["status"] != "rejected"]
+    if not judged:
+        return
     reasons = classifier.explain([row["text"] for row in judged], [row["themes"] + row["undecided"] for row in judged])
     for row, why in zip(judged, reasons, strict=True):
         row["why"] = msgspec.to_builtins(why)
@@ -164,8 +178,8 @@ def _count(counts: dict[str, int], name: str) -> None:
     counts[name] = counts.get(name, 0) + 1
 
 
-def _add(found: Answer, results: Sequence[Result], carried: dict[str, Any], options: Options) -> None:
-    tally = found.tally
+def _tell(tally: Tally, results: Sequence[Result], carried: Mapping[str, Any]) -> None:
+    """Counts what became of one entry."""
     for result in results:
         _count(tally.statuses, result.status)
         if result.status == "rejected":
@@ -176,10 +190,6 @@ def _add(found: Answer, results: Sequence[Result], carried: dict[str, Any], opti
                 _count(tally.themes, theme)
     for name, value in carried.items():
         tally.columns[name] = merged(tally.columns.get(name, ""), kind_of(value))
-    if options.level != PARAGRAPH:
-        found.articles.append(_roll_up(results, options.text) | carried)
-    if options.level != ARTICLE:
-        found.rows += _rows(results, carried)
 
 
 def _roll_up(results: Sequence[Result], text: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -22,15 +22,16 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.batch.answers import ARTICLE, PARAGRAPH, Options
-from pipeline.batch.outputs import ARTICLES, PARAGRAPHS, WRITERS, Columns, check_ending
-from pipeline.batch.parts import Job, Part, cut, key, run, sections, tally_of
+from pipeline.batch.assembly import assemble, columns
+from pipeline.batch.outputs import check_ending
+from pipeline.batch.parts import Job, Part, WorkerError, cut, key, run, section, tally_of
 from pipeline.batch.tally import Tally, summary, told
 from pipeline.errors import UserError
 from pipeline.intake import FORMATS, Entry, Fields
 from pipeline.intake.files import STDIN, Meter
 from pipeline.intake.formats import entries
 from pipeline.model_folder import inspect
-from pipeline.storage import replacing, write_json, write_jsonl
+from pipeline.storage import write_json, write_jsonl
 
 STDOUT = Path("-")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -54,17 +55,24 @@ class Request:
     summary: Path | None = None
     cache: Path | None = None
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a stopped run can go on: stdin can't be read again, nor stdout be taken back."""
+        return self.out != STDOUT and STDIN not in self.inputs
+
+    @property
+    def remedy(self) -> str:
+        """What the same command does after a run that was stopped."""
+        return f"the same command {'goes on where it was' if self.resumes else 'starts anew, because of -'}"
+
     def outputs(self) -> dict[str, Path]:
-        """Files that will be written, by what they hold."""
+        """Files that will be written, by what they hold, the main one last."""
         if self.out == STDOUT:
             return {"quarantined": self.quarantine} if self.quarantine else {}
-        named = {
-            "rows" if self.options.level != ARTICLE else "articles": self.out,
-            "quarantined": self.quarantine or self.out.with_name(f"{self.out.stem}.quarantine.jsonl"),
-        }
+        named = {"quarantined": self.quarantine or self.out.with_name(f"{self.out.stem}.quarantine.jsonl")}
         if self.options.level == "both":
             named["articles"] = self.out.with_name(f"{self.out.stem}.articles{self.out.suffix}")
-        return named
+        return {**named, "articles" if self.options.level == ARTICLE else "rows": self.out}
 
 
 def execute(request: Request, say: Say) -> Tally:
@@ -87,10 +95,12 @@ def execute(request: Request, say: Say) -> Tally:
             parts = cut(stream, key(name, request.options), meter)
             committed, resumed = _run(parts, _job(request, folder), request, meter, tally, say)
             if request.out != STDOUT:
-                _assemble(folder, committed, request, _columns(request.options, names, tally.columns))
+                assemble(folder, committed, request.outputs(), columns(request.options, names, tally.columns))
+    except WorkerError as error:
+        raise UserError(f"{error}; {request.remedy}, --workers 1 needs the least memory") from error
     except OSError as error:
         if error.errno in FULL:
-            raise UserError(f"{request.out}: {error.strerror}; the same command goes on where it was") from error
+            raise UserError(f"{request.out}: {error.strerror}; {request.remedy}") from error
         raise
     if before and not resumed:
         say("an earlier run had other inputs, another model or other options: nothing of it was used")
@@ -160,7 +170,7 @@ def _parts_folder(request: Request) -> Iterator[Path]:
         try:
             yield folder
         except BaseException:
-            if STDIN in request.inputs:
+            if not request.resumes:
                 shutil.rmtree(folder, ignore_errors=True)  # a worker may still be at one
             raise
         shutil.rmtree(folder)
@@ -218,45 +228,8 @@ def _run(
 
 def _print(path: Path) -> list[dict[str, Any]]:
     """A part's rows to stdout; what it could not classify is given back."""
-    found = sections(path)
-    path.unlink()
-    sys.stdout.buffer.write(found["rows"] + found["articles"])
+    sys.stdout.buffer.write(section(path, "rows") + section(path, "articles"))
     sys.stdout.buffer.flush()
-    return [msgspec.json.decode(line) for line in found["quarantined"].splitlines()]
-
-
-def _columns(options: Options, themes: Sequence[str], carried: Mapping[str, str]) -> dict[str, Columns]:
-    shown = [name for name in PARAGRAPHS if options.text or name != "text"] + ["why"] * options.explain
-    return {"rows": Columns(shown, themes, carried), "articles": Columns(ARTICLES, themes, carried)}
-
-
-def _assemble(folder: Path, committed: Sequence[str], request: Request, columns: dict[str, Columns]) -> None:
-    """Puts the parts together, the main output last; a quarantine that holds nothing is not written."""
-    for section, path in sorted(request.outputs().items(), key=lambda item: item[1] == request.out):
-        whole = folder / f".whole{path.suffix}"
-        pieces = (sections(folder / name)[section] for name in committed)
-        if section in columns and path.suffix in WRITERS:
-            WRITERS[path.suffix](whole, _decoded(pieces), columns[section])
-        else:
-            with whole.open("wb") as file:
-                file.writelines(pieces)
-        if section == "quarantined" and not whole.stat().st_size:
-            path.unlink(missing_ok=True)
-        else:
-            _move(whole, path)
-
-
-def _move(whole: Path, path: Path) -> None:
-    try:
-        whole.replace(path)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        with replacing(path) as temporary:  # on another file system
-            shutil.copyfile(whole, temporary)
-
-
-def _decoded(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    for piece in pieces:
-        for line in piece.split(b"\n")[:-1]:
-            yield msgspec.json.decode(line)
+    failed = [msgspec.json.decode(line) for line in section(path, "quarantined").splitlines()]
+    path.unlink()
+    return failed

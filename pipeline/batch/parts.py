@@ -24,7 +24,6 @@ import msgspec
 from pipeline.batch.answers import Answer, Options, answer
 from pipeline.batch.tally import Tally
 from pipeline.classify import Classifier
-from pipeline.errors import UserError
 from pipeline.intake import Entry
 from pipeline.intake.files import Meter
 from pipeline.records import Record
@@ -36,6 +35,10 @@ SIZE = 2**18
 """Bytes of entries: some 300 paragraphs, ten seconds of the transformer's work."""
 
 
+SECTIONS = ("rows", "articles", "quarantined")
+"""What a part's file holds after its header, in this order."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Entries as JSON lines; `name` tells them from all others, `read` is how far the inputs had been read."""
@@ -45,8 +48,12 @@ class Part:
     read: int
 
 
+class WorkerError(Exception):
+    """A worker is gone that nobody told to go."""
+
+
 class Header(Record, frozen=True):
-    """First line of a part's file: the bytes of rows, articles and quarantine that follow, and what they count."""
+    """First line of a part's file: how many bytes of each section follow, and what they count."""
 
     rows: int
     articles: int
@@ -113,13 +120,9 @@ class Worker:
 
 def _encoded(found: Answer) -> list[bytes]:
     encoder = msgspec.json.Encoder()
-    sections = [
-        b"".join(encoder.encode(row) + b"\n" for row in rows)
-        for rows in (found.rows, found.articles, found.quarantined)
-    ]
-    rows, articles, quarantined = map(len, sections)
-    header = Header(rows=rows, articles=articles, quarantined=quarantined, tally=found.tally)
-    return [encoder.encode(header) + b"\n", *sections]
+    lines = {name: b"".join(encoder.encode(row) + b"\n" for row in getattr(found, name)) for name in SECTIONS}
+    header = Header(**{name: len(data) for name, data in lines.items()}, tally=found.tally)
+    return [encoder.encode(header) + b"\n", *lines.values()]
 
 
 def tally_of(path: Path) -> Tally:
@@ -128,11 +131,15 @@ def tally_of(path: Path) -> Tally:
         return msgspec.json.decode(file.readline(), type=Header).tally
 
 
-def sections(path: Path) -> dict[str, bytes]:
-    """What a committed part holds after its header, by name, as JSON lines."""
+def section(path: Path, name: str) -> bytes:
+    """JSON lines of a committed part: its `rows`, `articles` or `quarantined`."""
     with path.open("rb") as file:
         header = msgspec.json.decode(file.readline(), type=Header)
-        return {name: file.read(getattr(header, name)) for name in ("rows", "articles", "quarantined")}
+        for each in SECTIONS:
+            if each == name:
+                break
+            file.seek(getattr(header, each), os.SEEK_CUR)
+        return file.read(getattr(header, name))
 
 
 def run(parts: Iterable[Part], job: Job, workers: int) -> Iterator[tuple[Part, bool]]:
@@ -141,7 +148,7 @@ def run(parts: Iterable[Part], job: Job, workers: int) -> Iterator[tuple[Part, b
     A job of a single part is done in this process: starting another takes longer.
 
     Raises:
-        UserError: if a worker was killed.
+        WorkerError: if a worker was killed.
     """
     stream = iter(parts)
     first = list(islice(stream, 2))
@@ -175,10 +182,7 @@ def _elsewhere(parts: Iterable[Part], job: Job, workers: int) -> Iterator[tuple[
         while waiting:
             yield _finished(*waiting.popleft())
     except BrokenProcessPool as error:
-        raise UserError(
-            "a worker died, perhaps for lack of memory; the same command goes on where it was, "
-            "--workers 1 needs the least"
-        ) from error
+        raise WorkerError("a worker died, perhaps for lack of memory") from error
     except KeyboardInterrupt:
         for child in active_children():  # or leaving waits until the parts under way are done
             child.terminate()

@@ -1,8 +1,8 @@
 """Inputs of batch classification: files, folders, globs and stdin -> entries.
 
-An entry is a text to classify, or stands for something that can't be read. `files` finds and opens, `formats` cuts what
-is inside into entries, `pages` takes the article out of HTML. Everything streams: no more than one record is held, and
-none may be larger than `MAX_RECORD`.
+An entry is a text to classify, or stands for something that can't be read. `files` finds and opens, `recoding` tells
+encodings, `formats` cuts what is inside into `records`, `pages` takes the article out of HTML. Everything streams: no
+more than one record is held, and none may be larger than `MAX_RECORD`.
 """
 
 from __future__ import annotations

@@ -112,10 +112,17 @@ def _walk(folder: Path, top: Path, seen: set[tuple[int, int]]) -> Iterator[tuple
         yield folder, folder.relative_to(top).as_posix()
         return
     for child in children:
-        if child.is_dir():
+        if _is_folder(child):
             yield from _walk(child, top, seen)
         else:
             yield child, child.relative_to(top).as_posix()
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:  # in a folder that may be listed but not entered
+        return False
 
 
 def _size(path: Path) -> int:

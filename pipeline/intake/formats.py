@@ -6,10 +6,8 @@ read, the entry stands for the rest of the file.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,17 +16,15 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from pipeline.decoding import decode, encoding_of
+from pipeline.decoding import decode
 from pipeline.errors import UserError
 from pipeline.intake import CSV, HTML, JSONL, MAX_RECORD, PARQUET, TEXT, TSV, Entry, Fields
 from pipeline.intake.files import DAMAGED, Meter, Place, places
 from pipeline.intake.pages import declared
+from pipeline.intake.recoding import HEAD, encoding_by_letters, plain, utf8
 from pipeline.intake.records import RecordError, record, sound
 
-HEAD = 2**18
-"""Bytes by which the encoding of a table is told."""
 LONG_LINE = f"a line of more than {MAX_RECORD >> 20} MiB"
-_ASCII = re.compile(rb"[!-~]+")
 
 
 def entries(
@@ -76,14 +72,14 @@ def _text(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None) 
     try:
         text = data.decode(encoding) if encoding else decode(data, "")
     except (UserError, UnicodeDecodeError) as error:
-        raise _plain(error) from error
+        raise plain(error) from error
     yield Entry(id=place.stem, source=place.name, text=text)
 
 
 def _page(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None) -> Iterator[Entry]:
     data = _whole(stream)
     try:
-        name = encoding or _encoding(data)
+        name = encoding or encoding_by_letters(data)
     except RecordError:  # too short to be sure: then what the page says of itself
         name = declared(data)
         if not name:
@@ -91,18 +87,13 @@ def _page(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None) 
     try:
         markup = data.decode(name)
     except (UnicodeDecodeError, LookupError) as error:
-        raise _plain(error) from error
+        raise plain(error) from error
     yield Entry(id=place.stem, source=place.name, text=markup, markup=True)
-
-
-def _plain(error: Exception) -> RecordError:
-    """The error without the place, which the entry names."""
-    return RecordError(str(error).removeprefix(":").strip())
 
 
 def _lines(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None) -> Iterator[Entry]:
     """A JSON object a line; lines end at line feeds alone."""
-    recoded = _utf8(stream, encoding)
+    recoded = utf8(stream, encoding)
     number = 0
     while line := recoded.readline(MAX_RECORD + 1):
         number += 1
@@ -133,73 +124,19 @@ def _object(line: bytes) -> dict[str, Any]:
     return found
 
 
-def _utf8(stream: BinaryIO, encoding: str | None) -> BinaryIO:
-    """The stream as UTF-8 without a byte order mark."""
-    head = stream.read(HEAD)
-    name = encoding or _encoding(head)
-    if name == "utf-8-sig":
-        head, name = head.removeprefix(codecs.BOM_UTF8), "utf-8"
-    whole = io.BufferedReader(_Chained(head, stream), HEAD)
-    return whole if name == "utf-8" else io.BufferedReader(_Recoded(whole, name), HEAD)
-
-
-def _encoding(head: bytes) -> str:
-    """The encoding of a table or page by its beginning, cut where no character is in two.
-
-    It is judged by what is beyond ASCII: names of fields and tags say nothing, and halve the guesser's confidence.
-    """
-    if b"\0" not in head:
-        head = head[: head.rfind(b"\n") + 1] or head if len(head) >= HEAD else head
-        head = _ASCII.sub(b" ", head)
-    try:
-        return encoding_of(head, "")
-    except UserError as error:
-        raise _plain(error) from error
-
-
-class _Chained(io.RawIOBase):
-    """A stream with what was read from it put back."""
-
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
-        self._head, self._stream = io.BytesIO(head), stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._head.read(len(buffer)) or self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class _Recoded(io.RawIOBase):
-    """Another encoding as UTF-8; bytes that are none in it become what no reader takes for text."""
-
-    def __init__(self, stream: BinaryIO, encoding: str) -> None:
-        self._text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._rest:
-            self._rest = self._text.read(HEAD).encode(errors="surrogatepass")
-        data, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(data)] = data
-        return len(data)
-
-
 def _table(stream: BinaryIO, place: Place, fields: Fields, encoding: str | None) -> Iterator[Entry]:
     """CSV or TSV with a header; of comma, semicolon and tab a CSV's delimiter is the one its header has most of."""
-    recoded = _utf8(stream, encoding)
+    recoded = utf8(stream, encoding)
     lines = io.TextIOWrapper(recoded, "utf-8", errors="surrogateescape", newline="")
     first = lines.readline(HEAD)
     if not first.strip():
         return
     delimiter = "\t" if place.format == TSV else max(",;\t", key=first.count)
     csv.field_size_limit(MAX_RECORD)
-    header = next(csv.reader([first], delimiter=delimiter, strict=True))
+    try:
+        header = next(csv.reader([first], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise RecordError(f"line 1: {error}; mend the header") from error
     _check_columns(header, place.name, fields)
     reader = csv.reader(_Lines(lines), delimiter=delimiter, strict=True)
     number = begin = 1
@@ -253,14 +190,13 @@ def _parquet(stream: BinaryIO, place: Place, fields: Fields, encoding: str | Non
     import pyarrow
     from pyarrow import parquet
 
-    with tempfile.TemporaryFile() as seekable:  # an archive's member or stdin can't be read from its end
-        plain = stream if stream.seekable() else seekable
-        if plain is seekable:
-            shutil.copyfileobj(stream, seekable)
-            seekable.seek(0)
+    with tempfile.TemporaryFile() as copy:
+        if not (isinstance(getattr(stream, "raw", None), io.FileIO) and stream.seekable()):
+            shutil.copyfileobj(stream, copy)  # packed or from stdin: reading begins at the end, and jumps
+            stream = copy
         number = 0
         try:
-            table = parquet.ParquetFile(plain)
+            table = parquet.ParquetFile(stream)
             _check_columns(table.schema_arrow.names, place.name, fields)
             for batch in table.iter_batches(batch_size=256):
                 for row in batch.to_pylist():
@@ -269,5 +205,5 @@ def _parquet(stream: BinaryIO, place: Place, fields: Fields, encoding: str | Non
                         yield record(row, place.name, f"{place.stem}-{number}", fields)
                     except RecordError as flaw:
                         yield Entry(id=f"{place.stem}-{number}", source=place.name, reason=f"row {number}: {flaw}")
-        except pyarrow.ArrowException as error:
+        except (pyarrow.ArrowException, UnicodeDecodeError) as error:
             raise RecordError(f"after row {number}: {error}") from error
