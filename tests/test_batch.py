@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import resource
@@ -18,11 +19,12 @@ import pyarrow
 import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
+from tqdm import tqdm
 
 from pipeline import Classifier
 from pipeline.batch.answers import Options, answer
 from pipeline.batch.job import Request
-from pipeline.batch.parts import SIZE
+from pipeline.batch.parts import SIZE, Job, Worker
 from pipeline.batch.tally import kind_of, merged
 from pipeline.cli import main
 from pipeline.intake import Entry
@@ -468,6 +470,28 @@ def test_the_shell_completes() -> None:
         [sys.executable, "-m", "pipeline"], cwd=ROOT, env=environment, capture_output=True, check=True
     )
     assert done.stdout.decode().split() == ["plain,--threshold", "plain,--themes"]
+
+
+def test_nothing_but_the_batch_draws_a_bar(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, drawn = Terminal(), []
+    monkeypatch.setattr(sys, "stderr", terminal)
+    worker = Worker(Job(model=str(folder), options=Options(), folder=str(tmp_path)))
+    predict = worker._classifier._model.predict
+
+    def watched(texts: list[str]) -> Any:
+        drawn.append(not tqdm(texts, disable=None).disable)
+        sys.stderr.write("a message\n")
+        return predict(texts)
+
+    monkeypatch.setattr(worker._classifier._model, "predict", watched)
+    worker("part", json.dumps({"id": "a", "source": "s", "text": TEXTS["education"]}).encode())
+    assert drawn == [False]
+    assert terminal.getvalue() == "a message\n"
+    assert not tqdm([], disable=None).disable, "outside of a part bars are drawn"
 
 
 def test_kinds_of_columns() -> None:

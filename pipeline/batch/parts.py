@@ -9,15 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from typing import Any, TextIO, cast
 
 import msgspec
 
@@ -113,9 +116,23 @@ class Worker:
     def __call__(self, name: str, data: bytes) -> None:
         """Commits the part of that name, whose entries are `data`."""
         entries = [msgspec.json.decode(line, type=Entry) for line in data.split(b"\n")]
-        lines = _encoded(answer(entries, self._classifier, self._job.options))
+        with redirect_stderr(cast(TextIO, _NoTerminal(sys.stderr))):
+            lines = _encoded(answer(entries, self._classifier, self._job.options))
         with replacing(self._job.path(name)) as temporary, temporary.open("wb") as file:
             file.writelines(lines)
+
+
+class _NoTerminal:
+    """A stream that says it is no terminal: what computes a part passes messages on and draws no bar under ours."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _encoded(found: Answer) -> list[bytes]:
