@@ -1,4 +1,4 @@
-"""The encoder at work: text -> token windows -> hidden states, with the frozen lower layers computed once a text.
+"""The encoder at work: token windows -> hidden states, with the frozen lower layers computed once a window.
 
 A Hugging Face encoder is cut in two: `Lower` (embeddings and the first layers, never trained) and an upper part that a
 classifier may train. Both are ordinary models of the same class; the upper one's embeddings pass hidden states through.
@@ -8,55 +8,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModel
 from transformers.utils import logging
 
 from pipeline.errors import UserError
 
-STRIDE = 64
-"""Tokens that neighbouring windows of an over-long text share, so that no sentence is only seen cut."""
 TOKENS_PER_BATCH = 2048
 """Padded tokens in a batch that is only read: beyond some 1,000 a CPU gains nothing, a GPU a little."""
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Token ids of every window, special tokens included, and the index of the text it was cut from."""
-
-    ids: list[list[int]]
-    owner: list[int]
-
-
-class WindowTokenizer:
-    """Cuts prepared texts into windows of at most `max_tokens` tokens; nothing is dropped."""
-
-    def __init__(self, folder: Path, prefix: str, max_tokens: int) -> None:
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self.pad: int = self.tokenizer.pad_token_id or 0
-        self.first, self.last = self._ids("", special=True)
-        self.prefix = self._ids(prefix.strip()) if prefix.strip() else []
-        self.room = max_tokens - len(self.prefix) - 2
-
-    def _ids(self, text: str, special: bool = False) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
-
-    def __call__(self, texts: Sequence[str]) -> Windows:
-        """The windows of all texts in order; a text without a single token still has one window."""
-        ids, owner = [], []
-        for index, text in enumerate(texts):
-            tokens = self._ids(text)
-            starts = range(0, max(1, len(tokens) - STRIDE), self.room - STRIDE) if len(tokens) > self.room else (0,)
-            for start in starts:
-                ids.append([self.first, *self.prefix, *tokens[start : start + self.room], self.last])
-                owner.append(index)
-        return Windows(ids=ids, owner=owner)
 
 
 class Passthrough(nn.Module):
@@ -103,17 +67,18 @@ def cut(body: Any, layers: int) -> tuple[Any, Any]:
 
 
 class Lower:
-    """The frozen part. `states` gives each window's hidden states and remembers them if asked to."""
+    """The frozen part. `states` gives each window's hidden states; if it `remembers`, it computes them once.
 
-    def __init__(self, body: Any, pad: int, device: torch.device) -> None:
+    A remembered window costs 4 bytes x tokens x width: 100 kB for a paragraph of 66 tokens at width 384.
+    """
+
+    def __init__(self, body: Any, pad: int, device: torch.device, remembers: bool) -> None:
         self.body, self.pad, self.device = body.to(device).requires_grad_(False), pad, device
+        self.remembers = remembers
         self._known: dict[tuple[int, ...], Tensor] = {}
 
-    def states(self, windows: Sequence[Sequence[int]], remember: bool = False) -> list[Tensor]:
-        """One float32 tensor (tokens, width) a window, in the order given.
-
-        A remembered window costs 4 bytes x tokens x width: 100 kB for a paragraph of 66 tokens at width 384.
-        """
+    def states(self, windows: Sequence[Sequence[int]]) -> list[Tensor]:
+        """One float32 tensor (tokens, width) a window, in the order given."""
         keys = [tuple(window) for window in windows]
         found = {key: self._known[key] for key in keys if key in self._known}
         missing = sorted({key for key in keys if key not in found}, key=len)
@@ -123,7 +88,7 @@ class Lower:
                 output = self.body(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).last_hidden_state
                 for row, index in enumerate(batch):
                     found[missing[index]] = output[row, : len(missing[index])].clone()
-        if remember:
+        if self.remembers:
             self._known.update(found)
         return [found[key] for key in keys]
 

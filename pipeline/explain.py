@@ -22,6 +22,7 @@ from pipeline.records import Labels, Record
 from pipeline.rules import Rules, RuleSettings
 from pipeline.storage import read_json, read_jsonl
 from pipeline.taught import FOLDER, Placing, Taught
+from pipeline.terms import TOKEN, Characters, Terms
 
 TERMS, NEIGHBOURS = 5, 3
 _EDGES = ".,:;!?«»\"'()[]…–—-"
@@ -104,16 +105,14 @@ def contributions(lexical: Lexical, text: str) -> tuple[list[str], Array]:
     words = [text[begin:end].strip(_EDGES) or text[begin:end] for begin, end in spans]
     names = list(dict.fromkeys(words))
     total = np.zeros((len(names), len(lexical.intercepts)))
-    first = 0
-    for part, vectorizer in lexical.vectorizers.items():
-        owners = (_in_words if part == "char" else _of_words)(vectorizer, text, spans)
-        row = vectorizer.transform([text])
+    for part, terms in lexical.terms.items():
+        owners = _in_words(terms, text, spans) if isinstance(terms, Characters) else _of_words(terms, text, spans)
+        row = terms.features([text])
         for column, weight in zip(row.indices, row.data, strict=True):
-            amount = weight * lexical.coefficients[:, first + column]
+            amount = weight * lexical.coefficients[part][column]
             occurrences = owners[int(column)]
             for owner, share in occurrences.items():
                 total[names.index(words[owner])] += amount * share / sum(occurrences.values())
-        first += row.shape[1]
     return names, total
 
 
@@ -121,28 +120,24 @@ Owners = dict[int, dict[int, float]]
 """By column of the vocabulary the words, by their place in the text, in which the term occurs, and how often."""
 
 
-def _in_words(vectorizer: Any, text: str, spans: Sequence[tuple[int, int]]) -> Owners:
-    analyze, vocabulary = vectorizer.build_analyzer(), vectorizer.vocabulary_
+def _in_words(terms: Characters, text: str, spans: Sequence[tuple[int, int]]) -> Owners:
     owners: Owners = {}
     for place, (begin, end) in enumerate(spans):
-        for term in analyze(text[begin:end]):
-            if term in vocabulary:
-                occurrences = owners.setdefault(vocabulary[term], {})
-                occurrences[place] = occurrences.get(place, 0.0) + 1.0
+        for column in terms.in_word(text[begin:end]).tolist():
+            occurrences = owners.setdefault(column, {})
+            occurrences[place] = occurrences.get(place, 0.0) + 1.0
     return owners
 
 
-def _of_words(vectorizer: Any, text: str, spans: Sequence[tuple[int, int]]) -> Owners:
-    vocabulary, starts = vectorizer.vocabulary_, [begin for begin, _ in spans]
-    tokens = [
-        (match[0], bisect_right(starts, match.start()) - 1) for match in re.finditer(vectorizer.token_pattern, text)
-    ]
-    shortest, longest = vectorizer.ngram_range
+def _of_words(terms: Terms, text: str, spans: Sequence[tuple[int, int]]) -> Owners:
+    starts = [begin for begin, _ in spans]
+    tokens = [(match[0], bisect_right(starts, match.start()) - 1) for match in re.finditer(TOKEN, text)]
+    shortest, longest = terms.ngrams
     owners: Owners = {}
     for length in range(shortest, longest + 1):
         for at in range(len(tokens) - length + 1):
             run = tokens[at : at + length]
-            column = vocabulary.get(" ".join(token for token, _ in run))
+            column = terms.columns.get(" ".join(token for token, _ in run))
             if column is not None:
                 occurrences = owners.setdefault(column, {})
                 for _, place in run:

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from pipeline.classifiers import Array, matrix
 from pipeline.records import SINGLE_LABEL, LabelledRow, Labels, Task
 from pipeline.settings import Count, Positive, Settings
 from pipeline.storage import read_json, write_json
+from pipeline.terms import TOKEN, Characters, Terms, Words
 
-PARTS = {"char": {"analyzer": "char_wb"}, "word": {"analyzer": "word", "token_pattern": r"(?u)\b\w+\b"}}
+PARTS: dict[str, type[Terms]] = {"char": Characters, "word": Words}
 
 
 class LexicalSettings(Settings, frozen=True):
@@ -36,26 +35,49 @@ class LexicalSettings(Settings, frozen=True):
 
 
 class Lexical:
-    """Two vocabularies side by side and a linear layer: `coefficients` of shape (themes, terms)."""
+    """Two vocabularies side by side and a linear layer: `coefficients` of shape (terms, themes) for each."""
 
     def __init__(self, settings: LexicalSettings, labels: Labels) -> None:
         self.settings, self.labels = settings, labels
-        ngrams = {"char": settings.char_ngrams, "word": settings.word_ngrams}
-        self.vectorizers = {
-            part: TfidfVectorizer(
-                **options, ngram_range=ngrams[part], min_df=settings.min_rows, sublinear_tf=settings.sublinear
-            )
-            for part, options in PARTS.items()
-        }
-        self.coefficients, self.intercepts = np.zeros((len(labels.names), 0)), np.zeros(len(labels.names))
+        self.terms: dict[str, Terms] = {}
+        self.coefficients: dict[str, Array] = {}
+        self.intercepts = np.zeros(len(labels.names))
 
     def fit(self, rows: Sequence[LabelledRow]) -> None:
         """Fits vocabularies and regressions to targets and weights."""
-        texts = [row.text for row in rows]
-        features = sp.hstack([vectorizer.fit_transform(texts) for vectorizer in self.vectorizers.values()], "csr")
+        features = self._learn_terms([row.text for row in rows])
         targets, weights = matrix(rows)
         fit = self._fit_multinomial if self.labels.task == SINGLE_LABEL else self._fit_each
-        self.coefficients, self.intercepts = fit(features, targets, weights)
+        coefficients, self.intercepts = fit(features, targets, weights)
+        self._divide(coefficients)
+
+    def _learn_terms(self, texts: Sequence[str]) -> sp.csr_matrix:
+        """Takes the vocabularies from texts; their features, those of all vocabularies side by side."""
+        from sklearn.feature_extraction.text import TfidfVectorizer  # a second that only training has to wait
+
+        analyzers = {"char": {"analyzer": "char_wb"}, "word": {"analyzer": "word", "token_pattern": TOKEN}}
+        settings, found = self.settings, []
+        for part, options in analyzers.items():
+            vectorizer = TfidfVectorizer(
+                **options, ngram_range=self._ngrams(part), min_df=settings.min_rows, sublinear_tf=settings.sublinear
+            )
+            found.append(vectorizer.fit_transform(texts))
+            self._know(part, list(vectorizer.get_feature_names_out()), vectorizer.idf_)
+        return sp.hstack(found, "csr")
+
+    def _ngrams(self, part: str) -> tuple[int, int]:
+        return self.settings.char_ngrams if part == "char" else self.settings.word_ngrams
+
+    def _know(self, part: str, names: Sequence[str], idf: Array) -> None:
+        self.terms[part] = PARTS[part](names, idf, self._ngrams(part), self.settings.sublinear)
+
+    def _divide(self, coefficients: Array) -> None:
+        """Gives each vocabulary its own of coefficients of shape (themes, all terms)."""
+        first = 0
+        for part, terms in self.terms.items():
+            last = first + len(terms.idf)
+            self.coefficients[part] = np.ascontiguousarray(coefficients[:, first:last].T)  # or products take thrice
+            first = last
 
     def _fit_each(self, features: sp.csr_matrix, targets: Array, weights: Array) -> tuple[Array, Array]:
         """One regression a theme. A soft target p is a positive row of weight p and a negative one of weight 1 - p."""
@@ -91,7 +113,9 @@ class Lexical:
             coefficients[classes], intercepts[classes] = model.coef_, model.intercept_
         return coefficients, intercepts
 
-    def _regression(self) -> LogisticRegression:
+    def _regression(self) -> Any:
+        from sklearn.linear_model import LogisticRegression
+
         balance = "balanced" if self.settings.balanced else None
         return LogisticRegression(  # newton-cg: a third of the time of lbfgs, and nearer to the optimum
             C=self.settings.inverse_regularisation, class_weight=balance, max_iter=1000, solver="newton-cg"
@@ -99,17 +123,17 @@ class Lexical:
 
     def logits(self, texts: Sequence[str]) -> Array:
         """Log-odds of shape (texts, themes); in a single-label task log-probabilities but for a constant a text."""
-        features = sp.hstack([vectorizer.transform(texts) for vectorizer in self.vectorizers.values()], "csr")
-        logits: Array = features @ self.coefficients.T + self.intercepts
+        parts = [terms.features(texts) @ self.coefficients[part] for part, terms in self.terms.items()]
+        logits: Array = sum(parts, self.intercepts)
         return logits
 
     def save(self, folder: Path) -> None:
         """Settings and vocabularies as JSON, numbers as safetensors: nothing that could run code on loading."""
         write_json(folder / "settings.json", self.settings)
-        vocabularies = {part: list(v.get_feature_names_out()) for part, v in self.vectorizers.items()}
-        write_json(folder / "vocabularies.json", vocabularies)
-        idf: dict[str, NDArray[np.float64]] = {f"idf_{part}": v.idf_ for part, v in self.vectorizers.items()}
-        tensors = {**idf, "coefficients": self.coefficients, "intercepts": self.intercepts}
+        write_json(folder / "vocabularies.json", {part: list(terms.columns) for part, terms in self.terms.items()})
+        tensors = {f"idf_{part}": terms.idf for part, terms in self.terms.items()}
+        tensors["coefficients"] = np.concatenate([self.coefficients[part] for part in self.terms]).T
+        tensors["intercepts"] = self.intercepts
         save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, folder / "tfidf.safetensors")
 
     @classmethod
@@ -118,10 +142,10 @@ class Lexical:
         model = cls(read_json(folder / "settings.json", LexicalSettings), labels)
         vocabularies = read_json(folder / "vocabularies.json", dict[str, list[str]])
         tensors = load_file(folder / "tfidf.safetensors")
-        for part, vectorizer in model.vectorizers.items():
-            vectorizer.set_params(vocabulary={term: index for index, term in enumerate(vocabularies[part])})
-            vectorizer.idf_ = tensors[f"idf_{part}"]
-        model.coefficients, model.intercepts = tensors["coefficients"], tensors["intercepts"]
+        for part in PARTS:
+            model._know(part, vocabularies[part], tensors[f"idf_{part}"])
+        model._divide(tensors["coefficients"])
+        model.intercepts = tensors["intercepts"]
         return model
 
 

@@ -414,6 +414,38 @@ def challenge(model: Path, challenge: Path, part: str, settings: Path, out: Path
 
 
 @click.command()
+@file_option("model", "Folder of a trained transformer.")
+@file_option("labelled", "Training rows (JSONL): those learnt from calibrate, gold ones judge.")
+@file_option("challenge", "Paragraphs written to score models (JSONL); their part dev judges, too.")
+@file_option("settings", "configs/export.yaml or a file like it.")
+@file_option("out", "Model folder to write.")
+@file_option("report", "What was tried, and how near its answers are (JSON).")
+def export(model: Path, labelled: Path, challenge: Path, settings: Path, out: Path, report: Path) -> None:
+    """Make a trained transformer small and fast, if its answers stay the same.
+
+    \b
+    taqyryp export --model models/transformer --labelled data/labelled.jsonl --challenge seeds/challenge.jsonl \\
+        --settings configs/export.yaml --out models/compact --report reports/export.json
+    """
+    from pipeline import export as core
+    from pipeline.label import part, read_exemplars
+    from pipeline.model_folder import inspect
+    from pipeline.records import LabelledRow
+    from pipeline.settings import load
+    from pipeline.storage import read_jsonl, replacing_folder, write_json
+
+    labels = inspect(model)[0].labels
+    rows = read_jsonl(labelled, LabelledRow)
+    chosen = load(settings, core.ExportSettings)
+    hard = [row for row in read_exemplars(challenge, labels, {}) if part(row) == "dev"]
+    judging = [core.row_of(row, labels) for row in rows if row.provenance == "gold"]
+    judging += [core.Row(language=row.language, text=row.text, themes=row.themes) for row in hard]
+    with replacing_folder(out) as folder:
+        tried = core.export(model, folder, [row.text for row in rows], judging, chosen)
+    write_json(report, tried)
+
+
+@click.command()
 @file_option("lock", "dvc.lock: with which parameters the files were made.", default="dvc.lock")
 @file_option("data", "Folder of derived tables.", default="data")
 @file_option("reports", "Folder of reports, <model>/scores.json each.", default="reports")
@@ -470,4 +502,4 @@ def track(
         write_json(receipt, {result.model: result.key for result in results})
 
 
-STAGES = (paragraphs, label, split, encoder, crossval, thresholds, train, evaluate, compare, challenge, track)
+STAGES = (paragraphs, label, split, encoder, crossval, thresholds, train, evaluate, compare, challenge, export, track)

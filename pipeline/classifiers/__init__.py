@@ -27,6 +27,8 @@ MODELS = {
     "tfidf": "pipeline.classifiers.tfidf:Tfidf",
     "transformer": "pipeline.classifiers.transformer:Transformer",
 }
+EXPORTED = {"compact": "pipeline.classifiers.compact:Compact"}
+"""Made from a trained model, for classifying alone."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,10 @@ def model_class(name: str) -> type[TextClassifier]:
     Raises:
         UserError: if there is no such model.
     """
-    if name not in MODELS:
-        raise UserError(f"model {name!r} is not one of {', '.join(MODELS)}")
-    module, _, attribute = MODELS[name].partition(":")
+    known = MODELS | EXPORTED
+    if name not in known:
+        raise UserError(f"model {name!r} is not one of {', '.join(known)}")
+    module, _, attribute = known[name].partition(":")
     found: Any = getattr(import_module(module), attribute)
     return found  # type: ignore[no-any-return]
 

@@ -29,11 +29,12 @@ from tqdm import tqdm
 from transformers import get_linear_schedule_with_warmup
 
 from pipeline.classifiers import Array, Epoch, Setup
-from pipeline.embedding import Lower, WindowTokenizer, cut, load_body, pad_states, pool, token_batches
+from pipeline.embedding import Lower, cut, load_body, pad_states, pool, token_batches
 from pipeline.lexical import Lexical, LexicalSettings, probabilities
 from pipeline.records import SINGLE_LABEL, LabelledRow, Labels, Record
 from pipeline.settings import Count, Positive, Precision, Probability, Settings, load
 from pipeline.storage import read_json, write_json
+from pipeline.windows import WindowTokenizer, mean_direction, merged
 
 EVALUATION_TOKENS = 2048
 
@@ -115,10 +116,10 @@ class Shared:
 
 
 @functools.cache
-def _shared(folder: Path, facts: Facts, device: torch.device) -> Shared:
+def _shared(folder: Path, facts: Facts, device: torch.device, trains: bool) -> Shared:
     tokenizer = WindowTokenizer(folder, facts.prefix, facts.max_tokens)
     lower, upper = cut(load_body(folder), facts.settings.frozen_layers)
-    return Shared(tokenizer, Lower(lower, tokenizer.pad, device), upper)
+    return Shared(tokenizer, Lower(lower, tokenizer.pad, device, remembers=trains), upper)
 
 
 @functools.lru_cache(maxsize=8)  # the folds of one seed are those of the next, and no number in it hangs on a seed
@@ -159,14 +160,14 @@ class Transformer:
         folder, known = setup.checked_encoder()
         facts = {name: known[name] for name in ("prefix", "pooling", "max_tokens")}
         settings = load(setup.config, TransformerSettings)
-        self._build(folder, Facts(settings=settings, **facts), setup.labels, setup.threads)
+        self._build(folder, Facts(settings=settings, **facts), setup.labels, setup.threads, trains=True)
         self.seed = setup.seed
 
-    def _build(self, folder: Path, facts: Facts, labels: Labels, threads: int) -> None:
+    def _build(self, folder: Path, facts: Facts, labels: Labels, threads: int, trains: bool) -> None:
         torch.set_num_threads(threads)
         self.folder, self.facts, self.settings, self.labels = folder, facts, facts.settings, labels
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.shared = _shared(folder, facts, self.device)
+        self.shared = _shared(folder, facts, self.device, trains)
         self.upper = _copy(self.shared.upper, self.settings.dropout).to(self.device)
         self.head = Head(int(self.upper.config.hidden_size), len(labels.names)).to(self.device)
         self.lexical = Lexical(self.settings.lexical, labels)
@@ -257,7 +258,7 @@ class Transformer:
             new_fingerprint="windows",  # or it would be a hash of all that `self` holds, gigabytes of hidden states
         ).to_dict()
         return Examples(
-            states=self.shared.lower.states(windows["ids"], remember=True),
+            states=self.shared.lower.states(windows["ids"]),
             targets=torch.tensor(windows["targets"], device=self.device),
             weights=torch.tensor(windows["weights"], device=self.device),
         )
@@ -381,28 +382,21 @@ class Transformer:
         """The highest log-odds over each text's windows (single-label: the log of their mean probability)."""
         windows = self.shared.tokenizer(texts)
         logits = self._evaluate(self.shared.lower.states(windows.ids), self._logits).double()
-        starts = np.searchsorted(windows.owner, np.arange(len(texts)))
-        if self.labels.task == SINGLE_LABEL:
-            shares: Array = np.add.reduceat(logits.softmax(1).cpu().numpy(), starts)
-            return np.log(shares / np.bincount(windows.owner)[:, None] + 1e-12)
-        highest: Array = np.maximum.reduceat(logits.cpu().numpy(), starts)
-        return highest
+        return merged(logits.cpu().numpy(), windows, self.labels.task)
 
     def vectors(self, texts: Sequence[str]) -> Array:
         """Where the head sees texts, unit vectors of shape (texts, width); a long one is the mean of its windows."""
         windows = self.shared.tokenizer(texts)
         pooled = self._evaluate(self.shared.lower.states(windows.ids), self._pooled)
         placed: Array = ((pooled - self.head.centre) / self.head.scale).double().cpu().numpy()
-        sums = np.add.reduceat(placed, np.searchsorted(windows.owner, np.arange(len(texts))))
-        unit: Array = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-        return unit
+        return mean_direction(placed, windows)
 
     def save(self, folder: Path) -> None:
         """The encoder in Hugging Face layout under encoder/, head and lexical/ beside it: safetensors and JSON."""
         body = load_body(self.folder)
         body.encoder.layer = nn.ModuleList([*self.shared.lower.body.encoder.layer, *self.upper.encoder.layer])
         body.save_pretrained(folder / "encoder")
-        self.shared.tokenizer.tokenizer.save_pretrained(folder / "encoder")
+        self.shared.tokenizer.save(folder / "encoder")
         save_file(
             {name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / "head.safetensors"
         )
@@ -415,7 +409,7 @@ class Transformer:
     def load(cls, folder: Path, labels: Labels, threads: int) -> Transformer:
         """The model that `save` wrote."""
         model = cls.__new__(cls)
-        model._build(folder / "encoder", read_json(folder / "facts.json", Facts), labels, threads)
+        model._build(folder / "encoder", read_json(folder / "facts.json", Facts), labels, threads, trains=False)
         model.seed = 0
         model.head.load_state_dict(load_file(folder / "head.safetensors"))
         model.upper.eval()

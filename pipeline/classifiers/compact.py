@@ -1,0 +1,83 @@
+"""The fine-tuned transformer made small and fast by `export`: served by OpenVINO, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from pipeline.classifiers import Array, Epoch, Setup
+from pipeline.engine import Engine, Shape
+from pipeline.errors import UserError
+from pipeline.lexical import Lexical, probabilities
+from pipeline.records import LabelledRow, Labels, Record
+from pipeline.settings import Precision
+from pipeline.storage import read_json
+from pipeline.windows import WindowTokenizer, mean_direction, merged
+
+
+class Facts(Record, frozen=True):
+    """What a compact model needs beside its weights."""
+
+    shape: Shape
+    prefix: str
+    max_tokens: int
+    lexical_weight: float
+    form: str
+
+
+class Compact:
+    """Encoder, head and TF-IDF of a transformer, for classifying alone."""
+
+    learns: ClassVar[bool] = False
+    seeded: ClassVar[bool] = False
+    labels: Labels
+    facts: Facts
+    tokenizer: WindowTokenizer
+    engine: Engine
+    lexical: Lexical | None
+
+    def __init__(self, setup: Setup) -> None:
+        raise UserError("compact is exported, not trained; train transformer, then `taqyryp export`")
+
+    @classmethod
+    def load(cls, folder: Path, labels: Labels, threads: int) -> Compact:
+        """The model that `export` wrote."""
+        model = cls.__new__(cls)
+        model.labels, model.facts = labels, read_json(folder / "facts.json", Facts)
+        model.tokenizer = WindowTokenizer(folder / "encoder", model.facts.prefix, model.facts.max_tokens)
+        precision: Precision = "float32" if model.facts.form == "float32" else "bfloat16"
+        model.engine = Engine(load_file(folder / "weights.safetensors"), model.facts.shape, precision, threads)
+        model.lexical = Lexical.load(folder / "lexical", labels) if model.facts.lexical_weight else None
+        return model
+
+    @property
+    def hardware(self) -> dict[str, str]:
+        """The device, and what most is computed in."""
+        return {"device": "cpu", "precision": self.facts.form}
+
+    def predict(self, texts: Sequence[str]) -> Array:
+        """Probabilities of shape (texts, themes)."""
+        if not texts:
+            return np.zeros((0, len(self.labels.names)))
+        windows = self.tokenizer(texts)
+        logits = merged(self.engine(windows.ids)[0], windows, self.labels.task)
+        if self.lexical:
+            logits = logits + self.facts.lexical_weight * self.lexical.logits(texts)
+        return probabilities(logits, self.labels.task)
+
+    def vectors(self, texts: Sequence[str]) -> Array:
+        """Where the head sees texts, unit vectors of shape (texts, width); a long one is the mean of its windows."""
+        windows = self.tokenizer(texts)
+        return mean_direction(self.engine(windows.ids)[1], windows)
+
+    def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
+        """It learns nothing."""
+        raise UserError("compact is exported, not trained; train transformer, then `taqyryp export`")
+
+    def save(self, folder: Path) -> None:
+        """It is written by `export`."""
+        raise UserError("compact is exported, not trained; train transformer, then `taqyryp export`")

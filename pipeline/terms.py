@@ -1,0 +1,89 @@
+"""TF-IDF of texts by a known vocabulary: what scikit-learn's TfidfVectorizer gives, several times as fast.
+
+Runs of characters stay within words, and news repeats its words: what a word holds is looked up once and remembered.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+Columns = NDArray[np.int32]
+Numbers = NDArray[np.float64]
+
+TOKEN = r"(?u)\b\w+\b"
+_TOKEN = re.compile(TOKEN)
+REMEMBERED = 2**17
+"""Words whose terms are kept, at 0.4 kB each."""
+
+
+class Terms(ABC):
+    """A vocabulary: `columns` by term, `idf` by column, and how terms are cut from a text."""
+
+    def __init__(self, names: Sequence[str], idf: Numbers, ngrams: tuple[int, int], sublinear: bool) -> None:
+        self.columns = {name: column for column, name in enumerate(names)}
+        self.idf, self.ngrams, self.sublinear = idf, ngrams, sublinear
+
+    @abstractmethod
+    def found(self, text: str) -> Columns:
+        """The columns of a text's terms, one for each occurrence."""
+
+    def features(self, texts: Sequence[str]) -> sp.csr_matrix:
+        """Unit rows of shape (texts, terms); a text without a known term has a row of zeros."""
+        found = [self.found(text) for text in texts]
+        ends = np.cumsum([0, *map(len, found)])
+        shape = len(texts), len(self.idf)
+        counts = sp.csr_matrix((np.ones(ends[-1]), np.concatenate([_NONE, *found]), ends), shape)
+        counts.sum_duplicates()
+        amounts = (1 + np.log(counts.data) if self.sublinear else counts.data) * self.idf[counts.indices]
+        row = np.repeat(np.arange(len(texts)), np.diff(counts.indptr))
+        counts.data = amounts / np.sqrt(np.bincount(row, amounts**2))[row]
+        return counts
+
+
+class Characters(Terms):
+    """Runs of characters within words, a space on either side of a word counted in (analyzer `char_wb`)."""
+
+    def __init__(self, *vocabulary: Any) -> None:
+        super().__init__(*vocabulary)
+        self.in_word = lru_cache(REMEMBERED)(self._in_word)
+
+    def found(self, text: str) -> Columns:
+        """The columns of a text's terms, one for each occurrence."""
+        return np.concatenate([_NONE, *map(self.in_word, text.lower().split())])
+
+    def _in_word(self, word: str) -> Columns:
+        padded, (shortest, longest) = f" {word} ", self.ngrams
+        runs = []
+        for length in range(shortest, longest + 1):
+            runs += [padded[start : start + length] for start in range(max(1, len(padded) - length + 1))]
+            if length >= len(padded):  # a short word counts once
+                break
+        return _known(self.columns, runs)
+
+
+class Words(Terms):
+    """Runs of words (analyzer `word`)."""
+
+    def found(self, text: str) -> Columns:
+        """The columns of a text's terms, one for each occurrence."""
+        words = _TOKEN.findall(text.lower())
+        shortest, longest = self.ngrams
+        lengths = range(shortest, longest + 1)
+        runs = (zip(*(words[start:] for start in range(length)), strict=False) for length in lengths)
+        return _known(self.columns, map(" ".join, chain.from_iterable(runs)))
+
+
+_NONE: Columns = np.zeros(0, np.int32)
+
+
+def _known(columns: dict[str, int], terms: Iterable[str]) -> Columns:
+    return np.array([columns[term] for term in terms if term in columns], np.int32)

@@ -1,0 +1,53 @@
+"""What a text holds is what scikit-learn finds in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from pipeline.records import LabelledRow
+from pipeline.terms import TOKEN, Characters, Terms, Words
+
+KINDS: dict[type[Terms], dict[str, Any]] = {
+    Characters: {"analyzer": "char_wb", "ngram_range": (2, 5)},
+    Words: {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": TOKEN},
+}
+
+
+def pair(kind: type[Terms], texts: list[str], sublinear: bool, least: int) -> tuple[TfidfVectorizer, Terms]:
+    theirs = TfidfVectorizer(**KINDS[kind], sublinear_tf=sublinear, min_df=least).fit(texts)
+    names = list(theirs.get_feature_names_out())
+    return theirs, kind(names, theirs.idf_, KINDS[kind]["ngram_range"], sublinear)
+
+
+def difference(theirs: TfidfVectorizer, ours: Terms, texts: list[str]) -> float:
+    return float(abs(theirs.transform(texts) - ours.features(texts)).max())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("sublinear", "least"), [(True, 1), (False, 2)])
+def test_paragraphs_hold_what_scikit_learn_finds(
+    rows: list[LabelledRow], kind: type[Terms], sublinear: bool, least: int
+) -> None:
+    texts = [row.text for row in rows]
+    theirs, ours = pair(kind, texts[::2], sublinear, least)
+    assert difference(theirs, ours, texts) < 1e-15
+    assert ours.features([]).shape == (0, len(ours.idf))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(texts=st.lists(st.text(st.sampled_from("әаіi Iİß\t\n\u00a0\u2003.-_«1ёЁǅ"), max_size=12), min_size=1))
+@settings(max_examples=200, deadline=None)
+def test_odd_letters_and_spaces_too(kind: type[Terms], texts: list[str]) -> None:
+    theirs, ours = pair(kind, ["аә іi", "İß 1_ё", *texts[::2]], sublinear=True, least=1)
+    assert difference(theirs, ours, texts) < 1e-15
+
+
+def test_a_text_without_a_known_term_has_a_row_of_zeros() -> None:
+    _, ours = pair(Words, ["мектеп пен білім"], sublinear=True, least=1)
+    assert np.array_equal(ours.features(["", "суд", "білім"]).toarray().sum(axis=1), [0, 0, 1])
