@@ -109,8 +109,6 @@ def told(found: Mapping[str, Any], seconds: float, resumed: int) -> str:
         share = "–" if theme["share"] is None else f"{theme['share']:.1%}"
         lines.append(f"{name:{width}}  {theme['rows']:>10,}  {share:>5}  {theme['share_in_training']:>11.1%}")
     rate = rows["written"] / max(seconds, 1e-9)
-    lines.append(
-        f"{seconds:.1f} s, {rate:,.{0 if rate >= 10 else 1}f} rows/s"
-        + (f"; parts done before: {resumed:,}" if resumed else "")
-    )
+    speed = f", {rate:,.{0 if rate >= 10 else 1}f} rows/s"  # of a run that went on it would count what others did
+    lines.append(f"{seconds:.1f} s" + (f"; parts done before: {resumed:,}" if resumed else speed))
     return "\n".join(lines)
