@@ -10,7 +10,7 @@ export DVC_NO_ANALYTICS := true
 export HF_HUB_DISABLE_TELEMETRY := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro ui test check format lock
+.PHONY: repro ui test check bench format lock
 
 repro: .venv/installed  ## set up .venv, run the pipeline
 	dvc repro
@@ -26,6 +26,10 @@ check: .venv/installed  ## lint, types and the fast tests
 	ruff format --check .
 	mypy
 	python -m pytest -m "not slow"
+
+bench: .venv/installed  ## measure speed against the usual tools, 20 minutes; after `make repro`
+	pip install --disable-pip-version-check -q -c requirements.lock "accelerate>=1.1"
+	python -m benchmarks
 
 format: .venv/installed  ## put the code into its one shape
 	ruff check --fix .

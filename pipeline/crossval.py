@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,7 +11,6 @@ from tqdm import tqdm
 
 from pipeline.classifiers import Setup, TextClassifier
 from pipeline.errors import UserError
-from pipeline.parallel import side_by_side
 from pipeline.records import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Scores
 from pipeline.settings import Settings
 
@@ -34,10 +32,6 @@ class Fit:
     fold: int
     training: list[LabelledRow]
     held_out: list[LabelledRow]
-
-
-Numbered = list[tuple[int, Fit]]
-Done = tuple[list[Scores], list[CurvePoint]]
 
 
 def plan(
@@ -101,37 +95,16 @@ def _transfer_fits(rows: Sequence[LabelledRow], places: Mapping[str, FoldRow], s
 
 
 def run(fits: Sequence[Fit], model: type[TextClassifier], setup: Setup) -> tuple[list[Scores], list[CurvePoint]]:
-    """Fits and scores, in the order of the plan.
-
-    Seeds go side by side, each process with its share of the threads: two of one thread do 1.2 times what one of
-    two does. The fits of a seed stay together, since they share what is learnt first.
-    """
-    shares = _shares(fits, setup.threads if model.seeded else 1)
-    setup = replace(setup, threads=max(1, setup.threads // len(shares)))
-    found = side_by_side(partial(_work, model=model, setup=setup), shares)
-    done = dict(tqdm(found, total=len(fits), desc="cross-validation", unit="fit", disable=None))
-    scores = [score for number in range(len(fits)) for score in done[number][0]]
-    return scores, [point for number in range(len(fits)) for point in done[number][1]]
+    """Fits and scores, in the order of the plan."""
+    scores, curve = [], []
+    for fit in tqdm(fits, desc="cross-validation", unit="fit", disable=None):
+        found, points = _fitted(fit, model(replace(setup, seed=fit.seed)))
+        scores += found
+        curve += points
+    return scores, curve
 
 
-def _shares(fits: Sequence[Fit], most: int) -> list[Numbered]:
-    """At most so many shares of about the same size; what learns from the same exemplars by the same seed is in one."""
-    groups: dict[tuple[int, str], Numbered] = {}
-    for number, fit in enumerate(fits):
-        own = fit.setting if fit.setting.startswith(TRANSFER) else ""
-        groups.setdefault((fit.seed, own), []).append((number, fit))
-    shares: list[Numbered] = [[] for _ in range(min(most, len(groups)))]
-    for group in sorted(groups.values(), key=len, reverse=True):
-        min(shares, key=len).extend(group)
-    return shares
-
-
-def _work(share: Numbered, model: type[TextClassifier], setup: Setup) -> Iterator[tuple[int, Done]]:
-    for number, fit in share:
-        yield number, _fitted(fit, model(replace(setup, seed=fit.seed)))
-
-
-def _fitted(fit: Fit, classifier: TextClassifier) -> Done:
+def _fitted(fit: Fit, classifier: TextClassifier) -> tuple[list[Scores], list[CurvePoint]]:
     """What a model fitted so gives the rows held out, and its learning curve."""
     where: dict[str, Any] = {"setting": fit.setting, "seed": fit.seed, "fold": fit.fold}
     watched = [row for row in fit.held_out if row.provenance == "gold"]

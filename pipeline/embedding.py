@@ -23,6 +23,10 @@ TOKENS_PER_BATCH = 2048
 """Padded tokens in a batch that is only read: beyond some 1,000 a CPU gains nothing, a GPU a little."""
 
 
+WIDTH = 8
+"""Tokens that a training batch is padded to a multiple of: products of odd shapes take a fifth longer in bfloat16."""
+
+
 class Passthrough(nn.Module):
     """Stands where a model's embeddings stood: the hidden states that come in go on unchanged."""
 
@@ -69,27 +73,28 @@ def cut(body: Any, layers: int) -> tuple[Any, Any]:
 class Lower:
     """The frozen part. `states` gives each window's hidden states; if it `remembers`, it computes them once.
 
-    A remembered window costs 4 bytes x tokens x width: 100 kB for a paragraph of 66 tokens at width 384.
+    A remembered window costs 4 bytes x tokens x width: 100 kB for a paragraph of 66 tokens at width 384. In bfloat16
+    (`half`) it is computed in half the time, and its states differ by .03 at most.
     """
 
     def __init__(self, body: Any, pad: int, device: torch.device, remembers: bool) -> None:
         self.body, self.pad, self.device = body.to(device).requires_grad_(False), pad, device
         self.remembers = remembers
-        self._known: dict[tuple[int, ...], Tensor] = {}
+        self._known: dict[bool, dict[tuple[int, ...], Tensor]] = {False: {}, True: {}}
 
-    def states(self, windows: Sequence[Sequence[int]]) -> list[Tensor]:
+    def states(self, windows: Sequence[Sequence[int]], half: bool = False) -> list[Tensor]:
         """One float32 tensor (tokens, width) a window, in the order given."""
-        keys = [tuple(window) for window in windows]
-        found = {key: self._known[key] for key in keys if key in self._known}
+        keys, known = [tuple(window) for window in windows], self._known[half]
+        found = {key: known[key] for key in keys if key in known}
         missing = sorted({key for key in keys if key not in found}, key=len)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             for batch in token_batches([len(key) for key in missing], TOKENS_PER_BATCH, "encode"):
                 ids, mask = pad_ids([missing[index] for index in batch], self.pad)
                 output = self.body(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).last_hidden_state
                 for row, index in enumerate(batch):
-                    found[missing[index]] = output[row, : len(missing[index])].clone()
+                    found[missing[index]] = output[row, : len(missing[index])].float().clone()
         if self.remembers:
-            self._known.update(found)
+            known.update(found)
         return [found[key] for key in keys]
 
 
@@ -117,9 +122,13 @@ def pad_ids(windows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]
 
 
 def pad_states(states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Hidden states (windows, longest window, width) and attention mask (windows, longest window)."""
-    mask = nn.utils.rnn.pad_sequence([torch.ones(len(state), dtype=torch.long) for state in states], batch_first=True)
-    return nn.utils.rnn.pad_sequence(list(states), batch_first=True), mask
+    """Hidden states (windows, tokens, width) and attention mask (windows, tokens), padded to a multiple of `WIDTH`."""
+    width = -(-max(len(state) for state in states) // WIDTH) * WIDTH
+    hidden = states[0].new_zeros(len(states), width, states[0].shape[1])
+    mask = torch.zeros(len(states), width, dtype=torch.long)
+    for row, state in enumerate(states):
+        hidden[row, : len(state)], mask[row, : len(state)] = state, 1
+    return hidden, mask
 
 
 def pool(hidden: Tensor, mask: Tensor, how: str) -> Tensor:

@@ -18,7 +18,7 @@ from pipeline.classifiers import Array, matrix
 from pipeline.records import SINGLE_LABEL, LabelledRow, Labels, Task
 from pipeline.settings import Count, Positive, Settings
 from pipeline.storage import read_json, write_json
-from pipeline.terms import TOKEN, Characters, Terms, Words
+from pipeline.terms import Characters, Terms, Words
 
 PARTS: dict[str, type[Terms]] = {"char": Characters, "word": Words}
 
@@ -53,23 +53,15 @@ class Lexical:
 
     def _learn_terms(self, texts: Sequence[str]) -> sp.csr_matrix:
         """Takes the vocabularies from texts; their features, those of all vocabularies side by side."""
-        from sklearn.feature_extraction.text import TfidfVectorizer  # a second that only training has to wait
-
-        analyzers = {"char": {"analyzer": "char_wb"}, "word": {"analyzer": "word", "token_pattern": TOKEN}}
-        settings, found = self.settings, []
-        for part, options in analyzers.items():
-            vectorizer = TfidfVectorizer(
-                **options, ngram_range=self._ngrams(part), min_df=settings.min_rows, sublinear_tf=settings.sublinear
-            )
-            found.append(vectorizer.fit_transform(texts))
-            self._know(part, list(vectorizer.get_feature_names_out()), vectorizer.idf_)
-        return sp.hstack(found, "csr")
+        settings, features = self.settings, []
+        for part, kind in PARTS.items():
+            found = kind.learnt(texts, self._ngrams(part), settings.sublinear, settings.min_rows)
+            self.terms[part] = found[0]
+            features.append(found[1])
+        return sp.hstack(features, "csr")
 
     def _ngrams(self, part: str) -> tuple[int, int]:
         return self.settings.char_ngrams if part == "char" else self.settings.word_ngrams
-
-    def _know(self, part: str, names: Sequence[str], idf: Array) -> None:
-        self.terms[part] = PARTS[part](names, idf, self._ngrams(part), self.settings.sublinear)
 
     def _divide(self, coefficients: Array) -> None:
         """Gives each vocabulary its own of coefficients of shape (themes, all terms)."""
@@ -81,19 +73,17 @@ class Lexical:
 
     def _fit_each(self, features: sp.csr_matrix, targets: Array, weights: Array) -> tuple[Array, Array]:
         """One regression a theme. A soft target p is a positive row of weight p and a negative one of weight 1 - p."""
-        count, width = features.shape
-        twice = sp.vstack([features, features], "csr")
-        truth = np.repeat([1, 0], count)
-        coefficients, intercepts = np.zeros((targets.shape[1], width)), np.zeros(targets.shape[1])
-        for column in range(targets.shape[1]):
-            weight = np.concatenate(
-                [weights[:, column] * targets[:, column], weights[:, column] * (1 - targets[:, column])]
-            )
-            used = weight > 0
-            if len(set(truth[used])) < 2:
-                intercepts[column] = _log_odds(weight[:count].sum(), weight[count:].sum())
+        shape = targets.shape[1], features.shape[1]
+        coefficients, intercepts = np.zeros(shape), np.zeros(shape[0])
+        for column in range(shape[0]):
+            for_, against = weights[:, column] * targets[:, column], weights[:, column] * (1 - targets[:, column])
+            if not for_.any() or not against.any() or not shape[1]:
+                intercepts[column] = _log_odds(for_.sum(), against.sum())
                 continue
-            model = self._regression().fit(twice[used], truth[used], weight[used])
+            rows = np.concatenate([np.flatnonzero(for_), np.flatnonzero(against)])
+            truth = np.arange(len(rows)) < np.count_nonzero(for_)
+            weight = np.concatenate([for_[for_ > 0], against[against > 0]])
+            model = self._regression().fit(features[rows], truth, weight)
             coefficients[column], intercepts[column] = model.coef_[0], model.intercept_[0]
         return coefficients, intercepts
 
@@ -143,7 +133,8 @@ class Lexical:
         vocabularies = read_json(folder / "vocabularies.json", dict[str, list[str]])
         tensors = load_file(folder / "tfidf.safetensors")
         for part in PARTS:
-            model._know(part, vocabularies[part], tensors[f"idf_{part}"])
+            idf, ngrams = tensors[f"idf_{part}"], model._ngrams(part)
+            model.terms[part] = PARTS[part](vocabularies[part], idf, ngrams, model.settings.sublinear)
         model._divide(tensors["coefficients"])
         model.intercepts = tensors["intercepts"]
         return model

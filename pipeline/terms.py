@@ -1,4 +1,4 @@
-"""TF-IDF of texts by a known vocabulary: what scikit-learn's TfidfVectorizer gives, several times as fast.
+"""TF-IDF of texts: the vocabulary and the features of scikit-learn's TfidfVectorizer, several times as fast.
 
 Runs of characters stay within words, and news repeats its words: what a word holds is looked up once and remembered.
 """
@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -32,21 +32,49 @@ class Terms(ABC):
         self.columns = {name: column for column, name in enumerate(names)}
         self.idf, self.ngrams, self.sublinear = idf, ngrams, sublinear
 
+    @classmethod
+    def learnt(
+        cls, texts: Sequence[str], ngrams: tuple[int, int], sublinear: bool, min_rows: int
+    ) -> tuple[Self, sp.csr_matrix]:
+        """The terms that stand in at least `min_rows` of the texts, sorted, with smoothed idf; the texts' features."""
+        every = _open(cls, ngrams)
+        found = [every.found(text) for text in texts]
+        rows = np.bincount(np.concatenate([_NONE, *map(np.unique, found)]), minlength=len(every.columns))
+        names = sorted(term for term, column in every.columns.items() if rows[column] >= max(1, min_rows))
+        kept = np.array([every.columns[name] for name in names], np.int64)
+        terms = cls(names, np.log((1 + len(texts)) / (1 + rows[kept])) + 1, ngrams, sublinear)
+        place = np.full(len(every.columns), -1, np.int32)
+        place[kept] = np.arange(len(kept))
+        return terms, terms._weighed([column[column >= 0] for column in (place[columns] for columns in found)])
+
     @abstractmethod
     def found(self, text: str) -> Columns:
         """The columns of a text's terms, one for each occurrence."""
 
     def features(self, texts: Sequence[str]) -> sp.csr_matrix:
         """Unit rows of shape (texts, terms); a text without a known term has a row of zeros."""
-        found = [self.found(text) for text in texts]
+        return self._weighed([self.found(text) for text in texts])
+
+    def _weighed(self, found: Sequence[Columns]) -> sp.csr_matrix:
         ends = np.cumsum([0, *map(len, found)])
-        shape = len(texts), len(self.idf)
+        shape = len(found), len(self.idf)
         counts = sp.csr_matrix((np.ones(ends[-1]), np.concatenate([_NONE, *found]), ends), shape)
         counts.sum_duplicates()
         amounts = (1 + np.log(counts.data) if self.sublinear else counts.data) * self.idf[counts.indices]
-        row = np.repeat(np.arange(len(texts)), np.diff(counts.indptr))
+        row = np.repeat(np.arange(len(found)), np.diff(counts.indptr))
         counts.data = amounts / np.sqrt(np.bincount(row, amounts**2))[row]
         return counts
+
+
+class _Open(dict[str, int]):
+    """A vocabulary that takes in whatever it is asked for."""
+
+    def __contains__(self, term: object) -> bool:
+        return True
+
+    def __missing__(self, term: str) -> int:
+        self[term] = len(self)
+        return self[term]
 
 
 class Characters(Terms):
@@ -80,6 +108,13 @@ class Words(Terms):
         lengths = range(shortest, longest + 1)
         runs = (zip(*(words[start:] for start in range(length)), strict=False) for length in lengths)
         return _known(self.columns, map(" ".join, chain.from_iterable(runs)))
+
+
+@lru_cache(maxsize=4)  # the fits of a process learn from much the same words
+def _open(kind: type[Terms], ngrams: tuple[int, int]) -> Terms:
+    terms = kind((), np.zeros(0), ngrams, True)
+    terms.columns = _Open()
+    return terms
 
 
 _NONE: Columns = np.zeros(0, np.int32)

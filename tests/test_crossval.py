@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,39 +85,6 @@ def test_transfer_learns_from_one_language_only(rows: list[LabelledRow], folds: 
     (fit,) = [fit for fit in plan(rows, folds, EVERYTHING, Tfidf) if fit.setting == "transfer:ru"]
     assert {row.language for row in fit.training} == {"ru"}
     assert {row.language for row in fit.held_out} == {"kk"}
-
-
-def test_seeds_side_by_side_give_what_one_process_gives(
-    rows: list[LabelledRow], folds: list[FoldRow], labels: Labels
-) -> None:
-    fits = plan(rows, folds, EVERYTHING, Seeded)
-    setup = Setup(labels, ROOT / "configs/tfidf.yaml", None, 2, 0)
-    assert run(fits, Seeded, setup) == run(fits, Seeded, replace(setup, threads=1))
-
-
-class Broken(Seeded):
-    """Fails in whatever process it is."""
-
-    def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
-        raise UserError("row 7 can't be learnt; mend it")
-
-
-class Killed(Seeded):
-    """Takes its process with it."""
-
-    def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
-        os.kill(os.getpid(), signal.SIGKILL)
-        return []
-
-
-@pytest.mark.parametrize(
-    ("model", "message"), [(Broken, "row 7 can't be learnt"), (Killed, "a process died, perhaps for lack of memory")]
-)
-def test_what_fails_in_another_process_fails_here(
-    rows: list[LabelledRow], folds: list[FoldRow], labels: Labels, model: type[Tfidf], message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        run(plan(rows, folds, EVERYTHING, model), model, Setup(labels, ROOT / "configs/tfidf.yaml", None, 2, 0))
 
 
 def test_a_given_split_trains_on_train_and_scores_dev_and_test(rows: list[LabelledRow]) -> None:

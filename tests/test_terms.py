@@ -21,8 +21,11 @@ KINDS: dict[type[Terms], dict[str, Any]] = {
 
 def pair(kind: type[Terms], texts: list[str], sublinear: bool, least: int) -> tuple[TfidfVectorizer, Terms]:
     theirs = TfidfVectorizer(**KINDS[kind], sublinear_tf=sublinear, min_df=least).fit(texts)
-    names = list(theirs.get_feature_names_out())
-    return theirs, kind(names, theirs.idf_, KINDS[kind]["ngram_range"], sublinear)
+    ours, features = kind.learnt(texts, KINDS[kind]["ngram_range"], sublinear, least)
+    assert abs(theirs.transform(texts) - features).max() < 1e-15
+    assert list(ours.columns) == list(theirs.get_feature_names_out())
+    assert np.abs(ours.idf - theirs.idf_).max() < 1e-15
+    return theirs, ours
 
 
 def difference(theirs: TfidfVectorizer, ours: Terms, texts: list[str]) -> float:
@@ -46,6 +49,11 @@ def test_paragraphs_hold_what_scikit_learn_finds(
 def test_odd_letters_and_spaces_too(kind: type[Terms], texts: list[str]) -> None:
     theirs, ours = pair(kind, ["аә іi", "İß 1_ё", *texts[::2]], sublinear=True, least=1)
     assert difference(theirs, ours, texts) < 1e-15
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_nothing_is_frequent_enough_there_are_no_terms(kind: type[Terms]) -> None:
+    assert kind.learnt(["суд", "мектеп"], (3, 3), sublinear=True, min_rows=2)[0].columns == {}
 
 
 def test_a_text_without_a_known_term_has_a_row_of_zeros() -> None:

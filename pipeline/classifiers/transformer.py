@@ -171,12 +171,12 @@ class Transformer:
         self.upper = _copy(self.shared.upper, self.settings.dropout).to(self.device)
         self.head = Head(int(self.upper.config.hidden_size), len(labels.names)).to(self.device)
         self.lexical = Lexical(self.settings.lexical, labels)
+        self.trains, self.half = trains, _bfloat16(self.settings.precision, self.device)
 
     @property
     def hardware(self) -> dict[str, str]:
         """The device and the precision that were found."""
-        precision = "bfloat16" if _bfloat16(self.settings.precision, self.device) else "float32"
-        return {"device": self.device.type, "precision": precision}
+        return {"device": self.device.type, "precision": "bfloat16" if self.half else "float32"}
 
     def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
         """Trains for the configured epochs; no early stopping, since what would stop it would be scored by it.
@@ -258,7 +258,7 @@ class Transformer:
             new_fingerprint="windows",  # or it would be a hash of all that `self` holds, gigabytes of hidden states
         ).to_dict()
         return Examples(
-            states=self.shared.lower.states(windows["ids"]),
+            states=self.shared.lower.states(windows["ids"], half=self.half),
             targets=torch.tensor(windows["targets"], device=self.device),
             weights=torch.tensor(windows["weights"], device=self.device),
         )
@@ -332,7 +332,7 @@ class Transformer:
         return loss.item()
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16(self.settings.precision, self.device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def _pooled(self, states: Sequence[Tensor]) -> Tensor:
         hidden, mask = pad_states(states)
@@ -385,9 +385,13 @@ class Transformer:
         return merged(logits.cpu().numpy(), windows, self.labels.task)
 
     def vectors(self, texts: Sequence[str]) -> Array:
-        """Where the head sees texts, unit vectors of shape (texts, width); a long one is the mean of its windows."""
-        windows = self.shared.tokenizer(texts)
-        pooled = self._evaluate(self.shared.lower.states(windows.ids), self._pooled)
+        """Where the head sees texts, unit vectors of shape (texts, width); a long one is the mean of its windows.
+
+        In training they are those of thousands of rows and come in its precision, .004 beside those of serving.
+        """
+        windows, half = self.shared.tokenizer(texts), self.half and self.trains
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            pooled = self._evaluate(self.shared.lower.states(windows.ids, half), self._pooled).float()
         placed: Array = ((pooled - self.head.centre) / self.head.scale).double().cpu().numpy()
         return mean_direction(placed, windows)
 
