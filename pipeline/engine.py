@@ -7,7 +7,9 @@ Windows of the same length go together: nothing is padded, so no answer hangs on
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -45,23 +47,30 @@ class Engine:
         if precision != "auto":  # without it in hardware bfloat16 is computed in float32
             settings["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[precision]
         self._compiled = ov.Core().compile_model(model, "CPU", settings)
-        self._inputs, self._jobs = list(graph.inputs), 2 * threads
-        self._sizes = tensors["head.weight"].shape
+        self._inputs, self._sizes, self._threads = list(graph.inputs), tensors["head.weight"].shape, threads
 
     def __call__(self, windows: Sequence[Sequence[int]]) -> tuple[Array, Array]:
-        """Logits (windows, themes) and sentence vectors (windows, width) as the head sees them."""
+        """Logits (windows, themes) and sentence vectors (windows, width) as the head sees them.
+
+        A thread of ours waits for each stream. OpenVINO's own queue calls back from its threads, and may wait for ever:
+        when it is left, it holds Python's lock and waits for a thread that waits for that lock.
+        """
         themes, width = self._sizes
         logits, vectors = np.zeros((len(windows), themes)), np.zeros((len(windows), width))
+        requests: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(self._threads):
+            requests.put(self._compiled.create_infer_request())
 
-        def keep(request: Any, batch: list[int]) -> None:
+        def compute(batch: list[int]) -> None:
+            request = requests.get()
+            request.infer({0: np.array([windows[index] for index in batch], np.int32)})
             logits[batch] = request.get_output_tensor(0).data
             vectors[batch] = request.get_output_tensor(1).data
+            requests.put(request)
 
-        queue = ov.AsyncInferQueue(self._compiled, self._jobs)
-        queue.set_callback(keep)
-        for batch in _batches([len(window) for window in windows]):
-            queue.start_async({0: np.array([windows[index] for index in batch], np.int32)}, batch)
-        queue.wait_all()
+        with ThreadPoolExecutor(self._threads) as pool:
+            for _ in pool.map(compute, _batches([len(window) for window in windows])):
+                pass
         return logits, vectors
 
     def extremes(self, windows: Sequence[Sequence[int]]) -> Inputs:

@@ -20,6 +20,7 @@ from pipeline.settings import Count, Positive, Settings
 from pipeline.storage import read_json, write_json
 from pipeline.terms import Characters, Terms, Words
 
+FILES = ("settings.json", "vocabularies.json", "tfidf.safetensors")
 PARTS: dict[str, type[Terms]] = {"char": Characters, "word": Words}
 
 

@@ -446,6 +446,50 @@ def export(model: Path, labelled: Path, challenge: Path, settings: Path, out: Pa
 
 
 @click.command()
+@file_option("first", "Folder of the fast model, a trained tfidf.")
+@file_option("second", "Folder of the thorough model, an exported compact.")
+@file_option("labelled", "Training rows (JSONL).")
+@file_option("folds", "Assignment of articles to folds (JSONL).")
+@file_option("first-scores", "Out-of-fold scores of the fast model (JSONL).")
+@file_option("second-scores", "Out-of-fold scores of the transformer (JSONL).")
+@file_option("settings", "configs/cascade.yaml or a file like it.")
+@file_option("out", "Model folder to write.")
+@file_option("report", "How much is answered by the fast model, and how like the other (CSV).")
+def cascade(
+    first: Path,
+    second: Path,
+    labelled: Path,
+    folds: Path,
+    first_scores: Path,
+    second_scores: Path,
+    settings: Path,
+    out: Path,
+    report: Path,
+) -> None:
+    """Join two models: the fast one answers where it is sure, the thorough one the rest.
+
+    \b
+    taqyryp cascade --first models/tfidf --second models/compact --labelled data/labelled.jsonl \\
+        --folds data/folds.jsonl --first-scores data/oof/tfidf.jsonl --second-scores data/oof/transformer.jsonl \\
+        --settings configs/cascade.yaml --out models/cascade --report reports/cascade.csv
+    """
+    from pipeline import cascade as core
+    from pipeline.model_folder import inspect
+    from pipeline.records import FoldRow, LabelledRow, Scores
+    from pipeline.settings import load
+    from pipeline.storage import read_jsonl, replacing_folder, write_csv
+
+    facts, _ = inspect(second)
+    rows, places = read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
+    fast, thorough = read_jsonl(first_scores, Scores), read_jsonl(second_scores, Scores)
+    evidence = core.Evidence.join(rows, places, fast, thorough, facts)
+    chosen = core.zones(evidence, facts, load(settings, core.CascadeSettings).disagreement)
+    with replacing_folder(out) as folder:
+        core.write(first, second, folder, chosen)
+    write_csv(report, core.curve(evidence, facts))
+
+
+@click.command()
 @file_option("lock", "dvc.lock: with which parameters the files were made.", default="dvc.lock")
 @file_option("data", "Folder of derived tables.", default="data")
 @file_option("reports", "Folder of reports, <model>/scores.json each.", default="reports")
@@ -502,4 +546,18 @@ def track(
         write_json(receipt, {result.model: result.key for result in results})
 
 
-STAGES = (paragraphs, label, split, encoder, crossval, thresholds, train, evaluate, compare, challenge, export, track)
+STAGES = (
+    paragraphs,
+    label,
+    split,
+    encoder,
+    crossval,
+    thresholds,
+    train,
+    evaluate,
+    compare,
+    challenge,
+    export,
+    cascade,
+    track,
+)

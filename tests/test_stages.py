@@ -22,7 +22,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The pipeline, run once from nothing."""
     project = Project.copy(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("spy"))
     project.commit()
-    assert len(project.repro()) == 4 + 5 + 2 + 2 + 5 + 2 + 1 + 1 + 1
+    assert len(project.repro()) == 4 + 5 + 2 + 2 + 5 + 2 + 1 + 1 + 1 + 1
     project.commit()
     return project
 
@@ -44,7 +44,7 @@ def test_the_pipeline_makes_what_it_promises(project: Project) -> None:
     assert list(metrics) == ["majority", "rules", "zeroshot", "tfidf", "transformer"]
     assert all(len(numbers) <= 20 for numbers in metrics.values())
     assert {"f1_macro/rules_as_teacher", "f1_macro/transfer_from_ru"} <= set(metrics["transformer"])
-    for model in ("tfidf", "transformer", "compact"):
+    for model in ("tfidf", "transformer", "compact", "cascade"):
         assert (project.folder / "models" / model / "manifest.json").is_file()
     sizes = {
         m: sum(p.stat().st_size for p in (project.folder / "models" / m).rglob("*")) for m in ("transformer", "compact")
@@ -122,12 +122,12 @@ def test_dvc_shows_metrics_plots_and_experiments(fresh: Project) -> None:
     for command in ("show", "diff"):
         fresh.run("dvc", "plots", command, "--out", "drawn")
         page = (fresh.folder / "drawn/index.html").read_text()
-        for picture in ("precision-recall", "reliability", "risk-coverage", "themes", "confusion", "loss"):
+        for picture in ("precision-recall", "reliability", "risk-coverage", "themes", "confusion", "loss", "cascade"):
             assert picture in page
 
 
 def test_all_models_classify_as_a_user_would(project: Project) -> None:
-    for model in ("tfidf", "transformer", "compact"):
+    for model in ("tfidf", "transformer", "compact", "cascade"):
         project.run("taqyryp", "classify", "seeds/articles", "--model", f"models/{model}", "-o", f"{model}.jsonl")
         rows = [json.loads(line) for line in (project.folder / f"{model}.jsonl").read_text().splitlines()]
         assert sum(row["status"] != "rejected" for row in rows) == 65

@@ -27,7 +27,10 @@ MODELS = {
     "tfidf": "pipeline.classifiers.tfidf:Tfidf",
     "transformer": "pipeline.classifiers.transformer:Transformer",
 }
-EXPORTED = {"compact": "pipeline.classifiers.compact:Compact"}
+EXPORTED = {
+    "compact": "pipeline.classifiers.compact:Compact",
+    "cascade": "pipeline.classifiers.cascade:Cascade",
+}
 """Made from a trained model, for classifying alone."""
 
 

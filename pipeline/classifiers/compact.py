@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -46,6 +46,10 @@ class Compact:
     @classmethod
     def load(cls, folder: Path, labels: Labels, threads: int) -> Compact:
         """The model that `export` wrote."""
+        return cls._load(folder, labels, threads)
+
+    @classmethod
+    def _load(cls, folder: Path, labels: Labels, threads: int) -> Self:
         model = cls.__new__(cls)
         model.labels, model.facts = labels, read_json(folder / "facts.json", Facts)
         model.tokenizer = WindowTokenizer(folder / "encoder", model.facts.prefix, model.facts.max_tokens)
