@@ -19,7 +19,7 @@ from pipeline.errors import UserError
 from pipeline.lexical import FILES
 from pipeline.manifest import NAME, check_manifest, write_manifest
 from pipeline.model_folder import ModelFacts, card
-from pipeline.records import GOLD, SINGLE_LABEL, FoldRow, LabelledRow, Labels, Scores
+from pipeline.records import GOLD, SINGLE_LABEL, FoldRow, LabelledRow, Scores
 from pipeline.settings import Probability, Settings
 from pipeline.storage import write_json, write_text
 
@@ -151,10 +151,11 @@ def write(first: Path, second: Path, folder: Path, chosen: Sequence[Zone]) -> No
     """Makes `folder`, which is empty, a model folder of the two; equal TF-IDF files are kept once.
 
     Raises:
-        UserError: if one of them is damaged, or they are for different labels.
+        UserError: if one of them is damaged or of another kind, or they are for different labels.
     """
-    facts, other = (msgspec.convert(check_manifest(path, "model").facts, ModelFacts) for path in (second, first))
-    _check(facts.labels, other.labels)
+    facts, other = _facts(second, "compact"), _facts(first, "tfidf")
+    if facts.labels != other.labels:
+        raise UserError(f"{first} and {second}: models for different labels; train both again")
     shutil.copytree(second, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(NAME))
     here = folder / BESIDE
     same = all((here / name).is_file() and (here / name).read_bytes() == (first / name).read_bytes() for name in FILES)
@@ -168,6 +169,8 @@ def write(first: Path, second: Path, folder: Path, chosen: Sequence[Zone]) -> No
     write_manifest(folder, "model", msgspec.to_builtins(described))
 
 
-def _check(labels: Labels, others: Labels) -> None:
-    if labels != others:
-        raise UserError("the two models are for different labels; train both again")
+def _facts(folder: Path, kind: str) -> ModelFacts:
+    facts = msgspec.convert(check_manifest(folder, "model").facts, ModelFacts)
+    if facts.model != kind:
+        raise UserError(f"{folder}: a {facts.model} model, expected {kind}; name another folder")
+    return facts

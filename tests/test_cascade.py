@@ -121,6 +121,8 @@ def test_models_for_different_labels_are_refused(
     write_manifest(other, "model", facts | {"labels": facts["labels"] | {"names": list("abcd")}})
     with pytest.raises(UserError, match="for different labels"):
         write(other, tmp_path / "compact", tmp_path, [])
+    with pytest.raises(UserError, match="a compact model, expected tfidf"):
+        write(tmp_path / "compact", tmp_path / "compact", tmp_path, [])
 
 
 def test_scores_that_never_meet_are_refused(rows: list[LabelledRow]) -> None:
