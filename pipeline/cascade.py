@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from sklearn.metrics import f1_score
 
 from pipeline.classifiers import Array, matrix
 from pipeline.classifiers.cascade import BESIDE, FILE, FIRST, Facts, Zone, sure
@@ -18,6 +17,7 @@ from pipeline.decision import Mask, decide_all
 from pipeline.errors import UserError
 from pipeline.lexical import FILES
 from pipeline.manifest import NAME, check_manifest, write_manifest
+from pipeline.metrics import Counts, macro
 from pipeline.model_folder import ModelFacts, card
 from pipeline.records import GOLD, SINGLE_LABEL, FoldRow, LabelledRow, Scores
 from pipeline.settings import Probability, Settings
@@ -143,8 +143,9 @@ def _point(evidence: Evidence, here: Mask, answered: Mask, given: Mask, disagree
 
 
 def _macro_f1(truth: Mask, given: Mask, known: Mask) -> float:
-    columns = [c for c in range(truth.shape[1]) if truth[known[:, c], c].any()]
-    return float(np.mean([f1_score(truth[known[:, c], c], given[known[:, c], c], zero_division=0) for c in columns]))
+    gold, told = truth & known, given & known
+    cells = (told & gold, told & ~gold, ~told & gold)
+    return float(macro(Counts(*(cell.sum(axis=0).astype(float) for cell in cells)).f1()))
 
 
 def write(first: Path, second: Path, folder: Path, chosen: Sequence[Zone]) -> None:

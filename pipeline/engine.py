@@ -23,7 +23,6 @@ from pipeline.settings import Precision
 TOKENS_AT_ONCE = 1024
 """Of windows of one length: enough to read the weights seldom, little enough to stay in the cache."""
 
-
 SHAPES = 200
 """Products compiled for one shape of input that are kept: with OpenVINO's 5,000 memory grows to 3 GB, here to 0.9."""
 
@@ -68,10 +67,12 @@ class Engine:
 
         def compute(batch: list[int]) -> None:
             request = requests.get()
-            request.infer({0: np.array([windows[index] for index in batch], np.int32)})
-            logits[batch] = request.get_output_tensor(0).data
-            vectors[batch] = request.get_output_tensor(1).data
-            requests.put(request)
+            try:
+                request.infer({0: np.array([windows[index] for index in batch], np.int32)})
+                logits[batch] = request.get_output_tensor(0).data
+                vectors[batch] = request.get_output_tensor(1).data
+            finally:  # or after a failure the batches that are left would wait for it for ever
+                requests.put(request)
 
         with ThreadPoolExecutor(self._threads) as pool:
             for _ in pool.map(compute, _batches([len(window) for window in windows])):

@@ -87,6 +87,17 @@ def test_an_answer_does_not_hang_on_its_neighbours(trained: Path, tmp_path: Path
     assert scores(compact, texts[::-1])[::-1] == pytest.approx(alone, abs=1e-3)
 
 
+def test_a_window_that_fails_is_an_error_and_the_engine_goes_on(
+    trained: Path, tmp_path: Path, judging: list[Row]
+) -> None:
+    made(trained, tmp_path / "model", judging, gate("float32", equal_decisions=0.5, f1_loss=1.0))
+    engine = Classifier.load(tmp_path / "model", threads=2)._model.engine  # type: ignore[attr-defined]
+    broken: list[Any] = [["x"] * length for length in (1, 2, 3, 4)]  # more batches than streams
+    with pytest.raises(ValueError, match="x"):
+        engine([[0, 1, 2], *broken])
+    assert engine([[0, 1, 2]])[0].shape == (1, 4)
+
+
 def test_the_first_form_that_passes_is_taken_and_none_is_an_error(
     trained: Path, tmp_path: Path, judging: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
