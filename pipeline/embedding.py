@@ -27,6 +27,13 @@ WIDTH = 8
 """Tokens that a training batch is padded to a multiple of: products of odd shapes take a fifth longer in bfloat16."""
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether in hardware. A CPU without it takes longer than in float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
 class Passthrough(nn.Module):
     """Stands where a model's embeddings stood: the hidden states that come in go on unchanged."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from pipeline import Classifier
 from pipeline.classifiers import Setup, model_class
+from pipeline.engine import Engine
 from pipeline.errors import UserError
 from pipeline.export import ExportSettings, Original, Row, export, judge, row_of
 from pipeline.manifest import check_manifest
 from pipeline.model_folder import save
 from pipeline.paragraphs import Furniture
-from pipeline.quantisation import in_int8, rows_in_int8
+from pipeline.quantisation import WORDS, in_int8, layer, rows_in_int8
 from pipeline.records import LabelledRow, Labels
 from pipeline.settings import load
 from pipeline.train import train
@@ -85,6 +87,50 @@ def test_an_answer_does_not_hang_on_its_neighbours(trained: Path, tmp_path: Path
     alone = np.concatenate([scores(compact, [text]) for text in texts])
     assert scores(compact, texts) == pytest.approx(alone, abs=1e-3)
     assert scores(compact, texts[::-1])[::-1] == pytest.approx(alone, abs=1e-3)
+
+
+@pytest.mark.parametrize("form", ["float32", "bfloat16", "int8"])
+def test_padding_is_not_seen_and_attention_is_sharp(trained: Path, form: str) -> None:
+    original = Original(trained, "")
+    tensors = dict(original.tensors)
+    for name in tensors:  # or a random encoder attends to all alike, and nothing would show
+        if "attention.self.query.weight" in name or "attention.self.key.weight" in name:
+            tensors[name] = tensors[name] * 20
+    chance = np.random.default_rng(0)
+    known = tensors[WORDS].shape[0]
+    windows = [chance.integers(5, known, length).tolist() for length in (3, 15, 16, 17, 31, 40, 40, 59)]
+    expected = np.concatenate([reference(tensors, original.shape, window) for window in windows])
+    if form == "int8":
+        tensors = in_int8(tensors, Engine(tensors, original.shape, "float32", 1, watched=True).extremes(windows))
+    precision: Any = "bfloat16" if form == "int8" else form
+    found = Engine(tensors, original.shape, precision, 2)(windows)[1]
+    assert np.abs(found - expected).mean() < {"float32": 1e-5, "bfloat16": 2e-3, "int8": 4e-3}[form] * expected.std()
+
+
+def reference(tensors: Any, shape: Any, window: list[int]) -> np.ndarray:
+    """Sentence vector of one window, by the textbook, in float64."""
+
+    def norm(x: np.ndarray, name: str) -> np.ndarray:
+        x = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + shape.epsilon)
+        return x * tensors[f"{name}.weight"] + tensors[f"{name}.bias"]
+
+    def linear(x: np.ndarray, name: str) -> np.ndarray:
+        return x @ tensors[f"{name}.weight"].T.astype(float) + tensors[f"{name}.bias"]
+
+    places = tensors["embeddings.position_embeddings.weight"][shape.first_position :][: len(window)]
+    x = tensors[WORDS][window].astype(float) + places + tensors["embeddings.token_type_embeddings.weight"][0]
+    x = norm(x, "embeddings.LayerNorm")
+    for number in range(shape.layers):
+        of = layer(number)
+        query, key, value = (linear(x, name).reshape(len(x), shape.heads, -1).swapaxes(0, 1) for name in of.attention)
+        powers = np.exp(query @ key.swapaxes(1, 2) / np.sqrt(query.shape[2]))
+        seen = (powers / powers.sum(2, keepdims=True) @ value).swapaxes(0, 1).reshape(x.shape)
+        x = norm(x + linear(seen, of.attended), of.attended_norm)
+        inner = linear(x, of.inner)
+        inner *= 0.5 * (1 + np.vectorize(math.erf)(inner / math.sqrt(2)))
+        x = norm(x + linear(inner, of.outer), of.norm)
+    pooled = x[0] if shape.pooling == "cls" else x.mean(0)
+    return ((pooled - tensors["head.centre"]) / tensors["head.scale"])[None]
 
 
 def test_a_window_that_fails_is_an_error_and_the_engine_goes_on(

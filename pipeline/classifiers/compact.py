@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -29,6 +30,11 @@ class Facts(Record, frozen=True):
     form: str
 
 
+def _engine(folder: Path, facts: Facts, threads: int) -> Engine:
+    precision: Precision = "float32" if facts.form == "float32" else "bfloat16"
+    return Engine(load_file(folder / "weights.safetensors"), facts.shape, precision, threads)
+
+
 class Compact:
     """Encoder, head and TF-IDF of a transformer, for classifying alone."""
 
@@ -52,10 +58,11 @@ class Compact:
     def _load(cls, folder: Path, labels: Labels, threads: int) -> Self:
         model = cls.__new__(cls)
         model.labels, model.facts = labels, read_json(folder / "facts.json", Facts)
-        model.tokenizer = WindowTokenizer(folder / "encoder", model.facts.prefix, model.facts.max_tokens)
-        precision: Precision = "float32" if model.facts.form == "float32" else "bfloat16"
-        model.engine = Engine(load_file(folder / "weights.safetensors"), model.facts.shape, precision, threads)
-        model.lexical = Lexical.load(folder / "lexical", labels) if model.facts.lexical_weight else None
+        with ThreadPoolExecutor() as pool:  # compiling takes as long as reading the rest
+            engine = pool.submit(_engine, folder, model.facts, threads)
+            model.tokenizer = WindowTokenizer(folder / "encoder", model.facts.prefix, model.facts.max_tokens)
+            model.lexical = Lexical.load(folder / "lexical", labels) if model.facts.lexical_weight else None
+            model.engine = engine.result()
         return model
 
     @property

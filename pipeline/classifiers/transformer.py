@@ -29,7 +29,7 @@ from tqdm import tqdm
 from transformers import get_linear_schedule_with_warmup
 
 from pipeline.classifiers import Array, Epoch, Setup
-from pipeline.embedding import Lower, cut, load_body, pad_states, pool, token_batches
+from pipeline.embedding import Lower, computes_bfloat16, cut, load_body, pad_states, pool, token_batches
 from pipeline.lexical import Lexical, LexicalSettings, probabilities
 from pipeline.records import SINGLE_LABEL, LabelledRow, Labels, Record
 from pipeline.settings import Count, Positive, Precision, Probability, Settings, load
@@ -355,11 +355,12 @@ class Transformer:
         return (each * weights).sum() / weights.sum().clamp(min=1e-9)
 
     def _loss(self, examples: Examples) -> float:
-        logits = self._evaluate(examples.states, self._logits)
+        with self._autocast():
+            logits = self._evaluate(examples.states, self._logits).float()
         return self._weighted_loss(logits, examples.targets, examples.weights).item()
 
     def _evaluate(self, states: Sequence[Tensor], what: Callable[[Sequence[Tensor]], Tensor]) -> Tensor:
-        """`what` of each window, in float32, so that an answer does not hang on its neighbours in the batch."""
+        """`what` of each window; in float32, unless autocast says otherwise, so that no answer hangs on its batch."""
         self.upper.eval()
         order = sorted(range(len(states)), key=lambda index: len(states[index]))
         batches = token_batches([len(states[index]) for index in order], EVALUATION_TOKENS)
@@ -433,12 +434,8 @@ def _copy(upper: Any, dropout: float) -> Any:
 
 
 def _bfloat16(precision: Precision, device: torch.device) -> bool:
-    """Whether to train in bfloat16: asked for, or (auto) done in hardware here. On a CPU without it, it is slower."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported())
+    """Whether to train in bfloat16: asked for, or (auto) done in hardware here."""
+    return computes_bfloat16(device) if precision == "auto" else precision == "bfloat16"
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pipeline.classifiers import Array, Epoch, Setup
-from pipeline.embedding import Lower, load_body, pool
+from pipeline.embedding import Lower, computes_bfloat16, load_body, pool
 from pipeline.errors import UserError
 from pipeline.records import LabelledRow, Labels
 from pipeline.settings import load
@@ -42,12 +42,12 @@ class ZeroShot:
 
     learns: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
-    hardware: ClassVar[dict[str, str]] = {"device": "cpu", "precision": "float32"}
 
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.threads)
         folder, facts = setup.checked_encoder()
         self.tokenizer = WindowTokenizer(folder, facts["prefix"], facts["max_tokens"])
+        self.half = computes_bfloat16(torch.device("cpu"))
         self.lower = _frozen(folder, self.tokenizer.pad)
         self.pooling: str = facts["pooling"]
         descriptions = load(setup.config, Descriptions).descriptions
@@ -57,9 +57,14 @@ class ZeroShot:
         self.themes = [self._embed(list(descriptions[name].values())).mean(0) for name in setup.labels.names]
         self.centre = np.mean(self.themes, axis=0)
 
+    @property
+    def hardware(self) -> dict[str, str]:
+        """The device, and the precision that was found."""
+        return {"device": "cpu", "precision": "bfloat16" if self.half else "float32"}
+
     def _embed(self, texts: Sequence[str]) -> Array:
         windows = self.tokenizer(texts)
-        states = self.lower.states(windows.ids)
+        states = self.lower.states(windows.ids, self.half)
         pooled = np.array([pool(s[None], torch.ones(1, len(s)), self.pooling)[0].numpy() for s in states], dtype=float)
         pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
         owner = np.array(windows.owner)
