@@ -52,7 +52,14 @@ def sections(paragraphs: int, rounds: int, exemplars: int, threads: int) -> Iter
     yield f"## Training\n\n{len(task.rows)} rows, {len(task.fits())} folds.\n\n{training.table(rounds_, peer)}"
     found = growth.measured(growth.SIZES)
     growth.draw(found, growth.PICTURE)
-    yield f"## Growth\n\n{growth.table(found)}\n\n![](growth.png)"
+    fed = f"One process reads and cuts {growth.handed_out():,.0f} paragraphs/s for the workers."
+    sample = list(growth.texts(paragraphs))
+    best = max(speed.rate(speed.hugging_face(encoder, size, threads), sample, rounds) for size in speed.BATCHES)
+    ratios = ", ".join(f"{name} {1 / growth.line(points)[1] / best:,.1f} times" for name, points in found.items())
+    beside = (
+        f"The best Hugging Face pipeline does {best:,.0f} of these paragraphs a second in memory; {ratios} as many."
+    )
+    yield f"## Growth\n\n{growth.table(found)} {fed} {beside}\n\n![](growth.png)"
     yield "## Overhead\n\n" + overhead.table(overhead.measured())
 
 

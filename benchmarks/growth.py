@@ -23,8 +23,14 @@ import msgspec
 import numpy as np
 import psutil
 
+from pipeline.batch.parts import cut
+from pipeline.intake import Fields
+from pipeline.intake.files import Meter
+from pipeline.intake.formats import entries
+
 ROOT = Path(__file__).parent.parent
 SIZES = {"tfidf": (100, 1_000, 10_000, 100_000), "compact": (100, 1_000, 5_000, 20_000)}
+CACHED = "tfidf"
 PICTURE = ROOT / "benchmarks/growth.png"
 _SENTENCES = re.compile(r"(?<=[.!?])\s+")
 
@@ -53,15 +59,22 @@ def texts(count: int, seed: int = 0) -> Iterator[str]:
             yield text
 
 
-def run(model: str, count: int, folder: Path) -> Point:
-    """The command over so many paragraphs, from its start to its end."""
-    rows, out = folder / f"{count}.jsonl", folder / f"{count}-{model}.out.jsonl"
+def written(count: int, folder: Path) -> Path:
+    """A file of so many paragraphs, made once."""
+    rows = folder / f"{count}.jsonl"
     if not rows.exists():
         found = enumerate(texts(count))
         rows.write_bytes(b"\n".join(msgspec.json.encode({"id": n, "text": text}) for n, text in found))
+    return rows
+
+
+def run(model: str, count: int, folder: Path, cache: Path | None = None) -> Point:
+    """The command over so many paragraphs, from its start to its end."""
+    rows, out = written(count, folder), folder / f"{count}-{model}.out.jsonl"
     line = [sys.executable, "-m", "pipeline", "classify", str(rows), "--unit", "paragraph", "-o", str(out)]
+    line += ["--model", str(ROOT / "models" / model), *(["--cache", str(cache)] if cache else [])]
     began, memory = time.perf_counter(), 0.0
-    process = subprocess.Popen([*line, "--model", str(ROOT / "models" / model)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         memory = max(memory, _memory(process.pid))
         time.sleep(0.1)
@@ -90,9 +103,27 @@ def line(points: Sequence[Point]) -> tuple[float, float]:
 
 
 def measured(sizes: dict[str, tuple[int, ...]]) -> dict[str, list[Point]]:
-    """Each model at each size, once."""
+    """Each model at each size, once; TF-IDF also over text that its cache knows."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        found = {model: [run(model, count, folder) for count in counts] for model, counts in sizes.items()}
+        if CACHED in sizes:
+            for count in sizes[CACHED]:  # the smaller are the beginning of the larger
+                run(CACHED, count, folder, folder / "cache")
+            found[f"{CACHED}, all in its cache"] = [
+                run(CACHED, count, folder, folder / "cache") for count in sizes[CACHED]
+            ]
+        return found
+
+
+def handed_out(count: int = 20_000) -> float:
+    """Paragraphs a second that one process reads and cuts into parts: what the workers can be fed with."""
     with TemporaryDirectory() as folder:
-        return {model: [run(model, count, Path(folder)) for count in counts] for model, counts in sizes.items()}
+        rows, meter = written(count, Path(folder)), Meter()
+        began = time.perf_counter()
+        for _ in cut(entries([rows], None, Fields(), None, meter), b"", meter):
+            pass
+        return count / (time.perf_counter() - began)
 
 
 def table(found: dict[str, list[Point]]) -> str:

@@ -82,6 +82,11 @@ def measured(ways: dict[str, Way], texts: Sequence[str], rounds: int) -> dict[st
     return rates
 
 
+def rate(way: Way, texts: Sequence[str], rounds: int) -> float:
+    """Paragraphs per second of one way, the median of the rounds."""
+    return statistics.median(measured({"": way}, texts, rounds)[""])
+
+
 def table(rates: dict[str, list[float]], peers: Sequence[str]) -> str:
     """Median, range, and the ratio to the best of the peers."""
     best = max(statistics.median(rates[name]) for name in peers)
