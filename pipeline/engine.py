@@ -11,7 +11,6 @@ import ctypes
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from openvino import opset15 as ops
 
 from pipeline.classifiers import Array
-from pipeline.quantisation import WORDS, Inputs, Layer, Tensors, layer
+from pipeline.quantisation import WORDS, Inputs, Layer, Shape, Tensors, layer
 from pipeline.settings import Precision
 
 TOKENS_AT_ONCE = 512
@@ -40,17 +39,6 @@ M_ARENA_MAX = -8
 SHAPES = 25
 """Products compiled for one shape of input that are kept: with OpenVINO's 5,000 memory grows by gigabytes, with 100 by
 50 MB, and it is no faster."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What the weights don't tell: how many layers and heads, where positions begin, how vectors are pooled."""
-
-    layers: int
-    heads: int
-    first_position: int
-    epsilon: float
-    pooling: str
 
 
 def _share_heaps() -> None:

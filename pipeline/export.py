@@ -21,11 +21,11 @@ from sklearn.metrics import f1_score
 from pipeline import vocabulary
 from pipeline.classifiers.compact import Facts
 from pipeline.classify import Classifier
-from pipeline.engine import Engine, Shape
+from pipeline.engine import Engine
 from pipeline.errors import UserError
 from pipeline.manifest import check_manifest, write_manifest
 from pipeline.model_folder import ModelFacts, card
-from pipeline.quantisation import WORDS, Tensors, halved, in_int8, rows_in_int8
+from pipeline.quantisation import WORDS, Shape, Tensors, halved, in_int8, rows_in_int8
 from pipeline.records import LabelledRow, Labels, Record
 from pipeline.settings import Count, Probability, Settings
 from pipeline.storage import read_json, write_json, write_text

@@ -23,6 +23,17 @@ WORDS = "embeddings.word_embeddings.weight"
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What the weights don't tell: how many layers and heads, where positions begin, how vectors are pooled."""
+
+    layers: int
+    heads: int
+    first_position: int
+    epsilon: float
+    pooling: str
+
+
+@dataclass(frozen=True)
 class Layer:
     """Names of the linear layers that share an input, and of the normalisations, of one layer."""
 
@@ -81,3 +92,19 @@ def in_int8(tensors: Tensors, inputs: Inputs) -> Tensors:
         for name in layers:
             small[f"{name}.weight"], small[f"{name}.weight_scale"] = rows_in_int8(tensors[f"{name}.weight"] * shift)
     return small
+
+
+def widened(tensors: Tensors, layers: int) -> Tensors:
+    """All in float32 under Hugging Face's names, what was moved between inputs and weights back in its place."""
+    wide = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+    for number in range(layers):
+        of = layer(number)
+        for names in (of.attention, (of.attended,), (of.inner,)):
+            shift = wide.pop(f"{names[0]}.input_scale", None)
+            wide.pop(f"{names[0]}.input_range", None)
+            if shift is not None:
+                for name in names:
+                    wide[f"{name}.weight"] /= shift
+    for name in [name for name in wide if name.endswith(".weight_scale")]:
+        wide[name.removesuffix("_scale")] *= wide.pop(name)
+    return wide

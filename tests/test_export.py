@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,20 @@ def test_each_form_answers_as_the_trained_model(
     assert scores(compact, texts) == pytest.approx(scores(Classifier.load(trained), texts), abs=near)
     assert check_manifest(tmp_path / "model", "model").facts["model"] == "compact"
     assert compact.facts.thresholds == Classifier.load(trained).facts.thresholds
+
+
+@pytest.mark.parametrize(("form", "near"), [("float32", 1e-5), ("bfloat16", 2e-2), ("int8", 5e-2)])
+def test_without_openvino_torch_gives_the_same_answers(
+    form: str, near: float, trained: Path, tmp_path: Path, judging: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(trained, tmp_path / "model", judging, gate(form, equal_decisions=0.9, f1_loss=1.0))
+    texts = [row.text for row in judging] + UNSEEN
+    before = scores(Classifier.load(tmp_path / "model"), texts)
+    monkeypatch.delitem(sys.modules, "pipeline.engine")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    compact = Classifier.load(tmp_path / "model")
+    assert type(compact._model.engine).__name__ == "TorchEngine"  # type: ignore[attr-defined]
+    assert scores(compact, texts) == pytest.approx(before, abs=near)
 
 
 def test_an_answer_does_not_hang_on_its_neighbours(trained: Path, tmp_path: Path, judging: list[Row]) -> None:

@@ -1,8 +1,8 @@
-"""The fine-tuned transformer made small and fast by `export`: served by OpenVINO, without torch."""
+"""The fine-tuned transformer made small and fast by `export`: served by OpenVINO, without torch, or by torch alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, Self
@@ -11,13 +11,16 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from pipeline.classifiers import Array, Epoch, Setup
-from pipeline.engine import Engine, Shape
 from pipeline.errors import UserError
 from pipeline.lexical import Lexical, probabilities
+from pipeline.quantisation import Shape
 from pipeline.records import LabelledRow, Labels, Record
 from pipeline.settings import Precision
 from pipeline.storage import read_json
 from pipeline.windows import WindowTokenizer, mean_direction, merged
+
+Compute = Callable[[Sequence[Sequence[int]]], tuple[Array, Array]]
+"""Token windows -> logits (windows, themes) and sentence vectors (windows, width)."""
 
 
 class Facts(Record, frozen=True):
@@ -30,9 +33,18 @@ class Facts(Record, frozen=True):
     form: str
 
 
-def _engine(folder: Path, facts: Facts, threads: int) -> Engine:
+def _engine(folder: Path, facts: Facts, threads: int) -> Compute:
+    tensors = load_file(folder / "weights.safetensors")
+    try:
+        from pipeline.engine import Engine
+    except ModuleNotFoundError as error:
+        if error.name != "openvino":
+            raise
+        from pipeline.torch_engine import TorchEngine
+
+        return TorchEngine(tensors, facts.shape, folder / "encoder", threads)
     precision: Precision = "float32" if facts.form == "float32" else "bfloat16"
-    return Engine(load_file(folder / "weights.safetensors"), facts.shape, precision, threads)
+    return Engine(tensors, facts.shape, precision, threads)
 
 
 class Compact:
@@ -43,7 +55,7 @@ class Compact:
     labels: Labels
     facts: Facts
     tokenizer: WindowTokenizer
-    engine: Engine
+    engine: Compute
     lexical: Lexical | None
 
     def __init__(self, setup: Setup) -> None:
