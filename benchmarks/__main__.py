@@ -64,9 +64,9 @@ def sections(paragraphs: int, rounds: int, exemplars: int, threads: int) -> Iter
 
 
 @click.command()
-@click.option("--paragraphs", default=200, show_default=True, help="That each way classifies in a round.")
+@click.option("--paragraphs", default=150, show_default=True, help="That each way classifies in a round.")
 @click.option("--rounds", default=3, show_default=True, help="Of classifying.")
-@click.option("--exemplars", default=800, show_default=True, help="To train on.")
+@click.option("--exemplars", default=500, show_default=True, help="To train on.")
 @click.option("--threads", default=2, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=HERE / "results.md", show_default=True)
 def main(paragraphs: int, rounds: int, exemplars: int, threads: int, out: Path) -> None:
