@@ -7,10 +7,8 @@ that no answer hangs on its neighbours.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -33,18 +31,9 @@ of input is compiled first."""
 PADDING = -1
 """In place of a token's id, of which none is negative."""
 
-M_ARENA_MAX = -8
-"""Of glibc's malloc.h."""
-
 SHAPES = 25
 """Products compiled for one shape of input that are kept: with OpenVINO's 5,000 memory grows by gigabytes, with 100 by
 50 MB, and it is no faster."""
-
-
-def _share_heaps() -> None:
-    """Lets all threads have two heaps: glibc gives each its own, which hold 40 MB more."""
-    with suppress(OSError, AttributeError):  # elsewhere than in glibc
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 class Engine:
@@ -53,7 +42,6 @@ class Engine:
     def __init__(
         self, tensors: Tensors, shape: Shape, precision: Precision, threads: int, watched: bool = False
     ) -> None:
-        _share_heaps()
         graph = _Graph(tensors, shape)
         model = graph.watched() if watched else graph.model()
         settings: dict[str, Any] = {

@@ -83,11 +83,12 @@ def load(folder: Path, threads: int | None = None) -> tuple[TextClassifier, Mode
     facts, name = inspect(folder)
     try:
         with ThreadPoolExecutor() as pool:  # its patterns take .2 s to compile, in which a model reads its weights
-            furniture = pool.submit(read_json, folder / "furniture.json", Furniture)
+            reading = pool.submit(read_json, folder / "furniture.json", Furniture)
             model = model_class(facts.model).load(folder, facts.labels, threads or facts.threads)
+            furniture = reading.result()
     except UserError as error:  # the digests are right, so the file is as it was written, by code that wrote another
         raise _of_another_version(folder, error) from error
-    return model, facts, furniture.result(), name
+    return model, facts, furniture, name
 
 
 def _of_another_version(folder: Path, error: Exception) -> UserError:

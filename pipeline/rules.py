@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Literal
 
 import msgspec
@@ -19,9 +19,6 @@ import msgspec
 from pipeline.errors import UserError
 from pipeline.records import Record
 from pipeline.settings import Settings
-
-REMEMBERED = 2**13
-"""Texts whose hits are kept: labelling asks for them twice."""
 
 Patterns = dict[str, list[str]]
 BETWEEN = r"[^\w.!?]{1,4}"
@@ -106,9 +103,8 @@ class Rules:
                 )
             cases.append(CompiledRule(entry))
         self.settings = tuple(cases[0].rule for cases in self._cases.values())
-        self.hits = lru_cache(REMEMBERED)(self._hits)
 
-    def _hits(self, text: str) -> list[Rule]:
+    def hits(self, text: str) -> list[Rule]:
         """The rules that fire on a prepared text, in the order of the file, each by its first entry."""
         folded = fold(text)
         return [cases[0].rule for cases in self._cases.values() if any(case.fires(folded) for case in cases)]

@@ -67,9 +67,12 @@ class Terms(ABC):
 class _Open(dict[str, int]):
     """A vocabulary that takes in whatever it is asked for."""
 
-    def get(self, term: str, default: Any = None) -> int:
-        """The term's column, a new one if need be."""
-        return self.setdefault(term, len(self))
+    def __contains__(self, term: object) -> bool:
+        return True
+
+    def __missing__(self, term: str) -> int:
+        self[term] = len(self)
+        return self[term]
 
 
 class Characters(Terms):
@@ -128,4 +131,4 @@ _NONE: Columns = np.zeros(0, np.int32)
 
 
 def _known(columns: dict[str, int], terms: Iterable[str]) -> Columns:
-    return np.array([column for column in map(columns.get, terms) if column is not None], np.int32)
+    return np.array([columns[term] for term in terms if term in columns], np.int32)

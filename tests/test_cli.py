@@ -60,20 +60,21 @@ def test_articles_are_classified_paragraph_by_paragraph(folder: Path, tmp_path: 
     assert f"{len(rows)} rows: " in done.stderr
 
 
-def test_a_model_of_another_version_is_named_as_such(folder: Path, tmp_path: Path) -> None:
-    """A whole folder, digests and all, whose settings have other keys than this code's."""
+@pytest.mark.parametrize(("file", "key"), [("settings.json", "sublinear"), ("furniture.json", "fragments")])
+def test_a_model_of_another_version_is_named_as_such(folder: Path, tmp_path: Path, file: str, key: str) -> None:
+    """A whole folder, digests and all, one of whose files has other keys than this code's."""
     older = tmp_path / "older"
     shutil.copytree(folder, older)
-    settings = json.loads((older / "settings.json").read_text())
-    del settings["sublinear"]
-    (older / "settings.json").write_text(json.dumps(settings))
+    content = json.loads((older / file).read_text())
+    del content[key]
+    (older / file).write_text(json.dumps(content))
     facts = json.loads((older / "manifest.json").read_text())["facts"]
     (older / "manifest.json").unlink()
     write_manifest(older, "model", facts)
     done = taqyryp("classify", "seeds/articles", "--model", older, "-o", tmp_path / "themes.jsonl")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    for part in (f"{older}: made by another version of this project", "`sublinear`", "train the model again"):
+    for part in (f"{older}: made by another version of this project", f"`{key}`", "train the model again"):
         assert part in done.stderr
 
 

@@ -33,20 +33,6 @@ class Facts(Record, frozen=True):
     form: str
 
 
-def _engine(folder: Path, facts: Facts, threads: int) -> Compute:
-    tensors = load_file(folder / "weights.safetensors")
-    try:
-        from pipeline.engine import Engine
-    except ModuleNotFoundError as error:
-        if error.name != "openvino":
-            raise
-        from pipeline.torch_engine import TorchEngine
-
-        return TorchEngine(tensors, facts.shape, folder / "encoder", threads)
-    precision: Precision = "float32" if facts.form == "float32" else "bfloat16"
-    return Engine(tensors, facts.shape, precision, threads)
-
-
 class Compact:
     """Encoder, head and TF-IDF of a transformer, for classifying alone."""
 
@@ -104,3 +90,18 @@ class Compact:
     def save(self, folder: Path) -> None:
         """It is written by `export`."""
         raise UserError("compact is exported, not trained; train transformer, then `taqyryp export`")
+
+
+def _engine(folder: Path, facts: Facts, threads: int) -> Compute:
+    """OpenVINO's, or torch's where that is not installed."""
+    tensors = load_file(folder / "weights.safetensors")
+    try:
+        from pipeline.engine import Engine
+    except ModuleNotFoundError as error:
+        if error.name != "openvino":
+            raise
+        from pipeline.torch_engine import TorchEngine
+
+        return TorchEngine(tensors, facts.shape, folder / "encoder", threads)
+    precision: Precision = "float32" if facts.form == "float32" else "bfloat16"
+    return Engine(tensors, facts.shape, precision, threads)
