@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -72,3 +74,14 @@ def test_help_loads_nothing_heavy(module: str) -> None:
 def test_tfidf_loads_no_torch() -> None:
     code = "import sys, pipeline.classify, pipeline.classifiers.tfidf; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_openvino_reports_nothing_to_its_maker(tmp_path: Path) -> None:
+    """Its telemetry keeps an id of the user in his home, starts a thread when imported and a process for each event."""
+    code = (
+        "import sys; started = []\n"
+        "sys.addaudithook(lambda name, _: started.append(name) if name in ('os.fork', 'subprocess.Popen') else None)\n"
+        "import time, pipeline.engine; time.sleep(0.5); assert not started, started"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "HOME": str(tmp_path)}, check=True)
+    assert not list(tmp_path.iterdir())

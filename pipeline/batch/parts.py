@@ -124,19 +124,12 @@ class Worker:
             lines = _encoded(answer(entries, self._classifier, self._job.options))
         with replacing(self._job.path(name)) as temporary, temporary.open("wb") as file:
             file.writelines(lines)
-        _give_back()
 
 
 def _share_heaps() -> None:
     """Lets all threads have two heaps: glibc gives each its own, which hold 40 MB more with OpenVINO's threads."""
     with suppress(OSError, AttributeError):  # elsewhere than in glibc
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
-
-
-def _give_back() -> None:
-    """Returns freed memory: 5,000 paragraphs by the compact model take 665 MB so, otherwise 665 to 735."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 class _NoTerminal:
