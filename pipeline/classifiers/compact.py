@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -56,11 +55,9 @@ class Compact:
     def _load(cls, folder: Path, labels: Labels, threads: int) -> Self:
         model = cls.__new__(cls)
         model.labels, model.facts = labels, read_json(folder / "facts.json", Facts)
-        with ThreadPoolExecutor() as pool:  # compiling takes as long as reading the rest
-            engine = pool.submit(_engine, folder, model.facts, threads)
-            model.tokenizer = WindowTokenizer(folder / "encoder", model.facts.prefix, model.facts.max_tokens)
-            model.lexical = Lexical.load(folder / "lexical", labels) if model.facts.lexical_weight else None
-            model.engine = engine.result()
+        model.engine = _engine(folder, model.facts, threads)  # compiles while the rest is read
+        model.tokenizer = WindowTokenizer(folder / "encoder", model.facts.prefix, model.facts.max_tokens)
+        model.lexical = Lexical.load(folder / "lexical", labels) if model.facts.lexical_weight else None
         return model
 
     @property
