@@ -23,10 +23,10 @@ import msgspec
 import numpy as np
 import psutil
 
-from pipeline.batch.parts import cut
-from pipeline.intake import Fields
-from pipeline.intake.files import Meter
-from pipeline.intake.formats import entries
+from pipeline.inference.batch.shards import cut_shards
+from pipeline.inference.readers.files import ReadMeter
+from pipeline.inference.readers.formats import read_records
+from pipeline.inference.readers.schema import Fields
 
 ROOT = Path(__file__).parent.parent
 SIZES = {"tfidf": (100, 1_000, 10_000, 100_000), "compact": (100, 1_000, 5_000, 20_000)}
@@ -118,9 +118,9 @@ def measured(sizes: dict[str, tuple[int, ...]]) -> dict[str, list[Point]]:
 def handed_out(count: int = 20_000) -> float:
     """Paragraphs a second that one process reads and cuts into parts: what the workers can be fed with."""
     with TemporaryDirectory() as folder:
-        rows, meter = written(count, Path(folder)), Meter()
+        rows, meter = written(count, Path(folder)), ReadMeter()
         began = time.perf_counter()
-        for _ in cut(entries([rows], None, Fields(), None, meter), b"", meter):
+        for _ in cut_shards(read_records([rows], None, Fields(), None, meter), b"", meter):
             pass
         return count / (time.perf_counter() - began)
 

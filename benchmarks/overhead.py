@@ -30,7 +30,7 @@ def seconds(line: Sequence[str], rounds: int = ROUNDS) -> list[float]:
 
 def commands() -> list[str]:
     """Those of `taqyryp`."""
-    from pipeline.cli import cli
+    from pipeline.commands.main import cli
 
     return sorted(cli.commands)
 

@@ -52,7 +52,7 @@ def operations(folder: Path, lengths: Sequence[int]) -> float:
 
 def lengths(folder: Path, texts: Sequence[str]) -> list[int]:
     """Tokens of each text's windows, as the models read them."""
-    from pipeline.windows import WindowTokenizer
+    from pipeline.classifiers.windows import WindowTokenizer
 
     windows = WindowTokenizer(folder, "passage: ", 512)
     return [len(window) for window in windows(texts).ids]

@@ -23,11 +23,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from tqdm import tqdm
 
-from pipeline.classifiers import Setup, model_class
-from pipeline.records import LabelledRow, Labels
-from pipeline.settings import load
-from pipeline.text import prepare
-from pipeline.themes import ThemeSettings, read_labels
+from pipeline.classifiers.base import Setup, model_class
+from pipeline.core.schemas import LabelledRow, Labels
+from pipeline.core.settings import load_settings
+from pipeline.labelling.themes import ThemeSettings, read_labels
+from pipeline.text.normalize import prepare
 
 HERE = Path(__file__).parent
 LANGUAGES = {"kk": "kaz_Cyrl", "ru": "rus_Cyrl"}
@@ -70,7 +70,7 @@ class Result(msgspec.Struct, frozen=True):
 def read(folder: Path) -> Data:
     """SIB-200's train and dev rows of the languages that are scored, in the order of their ids."""
     place = HERE / "sib200/themes.yaml"
-    labels = read_labels(load(place, ThemeSettings), place)
+    labels = read_labels(load_settings(place, ThemeSettings), place)
     rows: dict[str, dict[int, tuple[str, str]]] = {}
     for language, name in LANGUAGES.items():
         rows[language] = {}
@@ -151,9 +151,9 @@ _KNOWN: dict[str, np.ndarray] = {}
 def _embedder(encoder: Path, threads: int) -> Callable[[Sequence[str]], np.ndarray]:
     import torch
 
-    from pipeline.embedding import Lower, load_body, pool
-    from pipeline.manifest import check_manifest
-    from pipeline.windows import WindowTokenizer
+    from pipeline.classifiers.encoder import FrozenLayers, load_body, pool
+    from pipeline.classifiers.windows import WindowTokenizer
+    from pipeline.core.manifest import check_manifest
 
     torch.set_num_threads(threads)
     facts = check_manifest(encoder, "encoder").facts
@@ -162,7 +162,7 @@ def _embedder(encoder: Path, threads: int) -> Callable[[Sequence[str]], np.ndarr
         missing = sorted({text for text in texts if text not in _KNOWN})
         if missing:
             tokenizer = WindowTokenizer(encoder, facts["prefix"], facts["max_tokens"])
-            lower = Lower(load_body(encoder), tokenizer.pad, torch.device("cpu"), remembers=False)
+            lower = FrozenLayers(load_body(encoder), tokenizer.pad, torch.device("cpu"), remembers=False)
             states = lower.states(tokenizer(missing).ids)
             for text, state in zip(missing, states, strict=True):
                 _KNOWN[text] = pool(state[None], torch.ones(1, len(state)), facts["pooling"])[0].numpy()
@@ -188,7 +188,7 @@ def setfit(texts: Sequence[str], topics: np.ndarray, labels: Labels, encoder: Pa
     torch.manual_seed(seed)
     word = models.Transformer(str(encoder), max_seq_length=256, model_args={"attn_implementation": "eager"})
     word.auto_model.embeddings.requires_grad_(False)
-    for layer in word.auto_model.encoder.layer[: load(TOPICS, TransformerSettings).frozen_layers]:
+    for layer in word.auto_model.encoder.layer[: load_settings(TOPICS, TransformerSettings).frozen_layers]:
         layer.requires_grad_(False)
     body = SentenceTransformer(modules=[word, models.Pooling(word.get_word_embedding_dimension()), models.Normalize()])
     model = SetFitModel(body, LogisticRegression(max_iter=1000))

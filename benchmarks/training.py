@@ -19,15 +19,16 @@ from typing import Any, ClassVar
 import click
 import numpy as np
 
-from pipeline.classifiers import Array, Epoch, Setup, matrix
+from pipeline.classifiers.base import Epoch, Setup
+from pipeline.classifiers.decision import DecisionSettings
 from pipeline.classifiers.transformer import Transformer, TransformerSettings
-from pipeline.crossval import CrossvalSettings, Fit, plan, run
-from pipeline.decision import DecisionSettings
-from pipeline.evaluate import join_all
-from pipeline.metrics import measure
-from pipeline.records import GOLD, FoldRow, LabelledRow, Labels
-from pipeline.settings import load, load_section
-from pipeline.storage import read_json, read_jsonl
+from pipeline.core.arrays import Array, targets_and_weights
+from pipeline.core.io import read_json, read_jsonl
+from pipeline.core.schemas import GOLD, FoldRow, LabelledRow, Labels
+from pipeline.core.settings import load_section, load_settings
+from pipeline.evaluation.evaluate import join_settings
+from pipeline.evaluation.metrics import compute_metrics
+from pipeline.training.crossval import CrossvalSettings, FoldFit, cross_validate, plan_fits
 
 ROOT = Path(__file__).parent.parent
 TOGETHER = 32
@@ -49,7 +50,11 @@ class Peer:
         torch.set_num_threads(setup.threads)
         torch.manual_seed(setup.seed)
         folder, facts = setup.checked_encoder()
-        self.settings, self.seed, self.prefix = load(setup.config, TransformerSettings), setup.seed, facts["prefix"]
+        self.settings, self.seed, self.prefix = (
+            load_settings(setup.config, TransformerSettings),
+            setup.seed,
+            facts["prefix"],
+        )
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForSequenceClassification.from_pretrained(
             folder, num_labels=len(setup.labels.names), problem_type="multi_label_classification"
@@ -68,7 +73,7 @@ class Peer:
         from datasets import Dataset
         from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-        targets, _ = matrix(rows)
+        targets, _ = targets_and_weights(rows)
         table = Dataset.from_dict({**self._tokens([row.text for row in rows]), "labels": targets.astype(np.float32)})
         with TemporaryDirectory() as folder:
             arguments = TrainingArguments(
@@ -133,18 +138,18 @@ class Task:
         setup = Setup(labels, ROOT / "configs/transformer.yaml", ROOT / "models/encoder", threads, 0)
         return cls(rows, folds, setup, load_section(ROOT / "configs/pipeline.yaml", "decision", DecisionSettings))
 
-    def fits(self) -> list[Fit]:
+    def fits(self) -> list[FoldFit]:
         """One a fold."""
         settings = CrossvalSettings(seeds=[self.setup.seed], transfer=False, rules_as_teacher=False)
-        return plan(self.rows, self.folds, settings, Transformer)
+        return plan_fits(self.rows, self.folds, settings, Transformer)
 
     def round(self, model: Any) -> Round:
         """Fits and scores every fold."""
         began = time.perf_counter()
-        scores, _ = run(self.fits(), model, self.setup)
+        scores, _ = cross_validate(self.fits(), model, self.setup)
         seconds = time.perf_counter() - began
-        gold = join_all(self.rows, self.folds, scores, self.setup.labels, self.decision)[GOLD]
-        return Round(seconds, measure(gold, self.setup.labels.names)["f1_macro"])
+        gold = join_settings(self.rows, self.folds, scores, self.setup.labels, self.decision)[GOLD]
+        return Round(seconds, compute_metrics(gold, self.setup.labels.names)["f1_macro"])
 
 
 def table(rounds: dict[str, Round], peer: str) -> str:

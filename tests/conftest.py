@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.manifest import write_manifest
-from pipeline.records import LabelledRow, Labels, Paragraph
-from pipeline.storage import read_jsonl
+from pipeline.core.io import read_jsonl
+from pipeline.core.manifest import write_manifest
+from pipeline.core.schemas import LabelledRow, Labels, Paragraph
 
 ROOT = Path(__file__).parent.parent
 THEMES = ("education", "prevention", "meritocracy", "digitalisation")
@@ -33,23 +33,26 @@ def labels() -> Labels:
 @pytest.fixture(scope="session")
 def paragraphs() -> list[Paragraph]:
     """The kept paragraphs of the seeds."""
-    from pipeline.paragraphs import Furniture, split
-    from pipeline.readers import read_articles
-    from pipeline.settings import load
+    from pipeline.core.settings import load_settings
+    from pipeline.text.articles import read_articles
+    from pipeline.text.boilerplate import Boilerplate
+    from pipeline.text.segment import split_article
 
-    furniture = load(ROOT / "configs/furniture.yaml", Furniture)
-    return [kept for article in read_articles(ROOT / "seeds/articles") for kept in split(article, furniture)[0]]
+    boilerplate = load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate)
+    return [
+        kept for article in read_articles(ROOT / "seeds/articles") for kept in split_article(article, boilerplate)[0]
+    ]
 
 
 @pytest.fixture(scope="session")
 def rows(paragraphs: list[Paragraph], labels: Labels) -> list[LabelledRow]:
     """The seeds' gold rows."""
-    from pipeline.annotations import bind
-    from pipeline.label import LabelSettings, label_paragraphs
-    from pipeline.rules import Rules, RuleSettings
-    from pipeline.settings import load
+    from pipeline.core.settings import load_settings
+    from pipeline.labelling.annotations import bind
+    from pipeline.labelling.label import LabelSettings, label_paragraphs
+    from pipeline.labelling.rules import LabellingRules, RuleSettings
 
-    rules = Rules(load(ROOT / "configs/rules.yaml", RuleSettings), labels.names)
+    rules = LabellingRules(load_settings(ROOT / "configs/rules.yaml", RuleSettings), labels.names)
     known = bind(ROOT / "seeds/annotations.jsonl", paragraphs, labels)
     return label_paragraphs(
         paragraphs, known, labels, rules, LabelSettings(gold_weight=1.0, exemplar_weight=1.0, rule_weight=0.5)
@@ -59,16 +62,16 @@ def rows(paragraphs: list[Paragraph], labels: Labels) -> list[LabelledRow]:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory, rows: list[LabelledRow], labels: Labels) -> Path:
     """A TF-IDF model folder, trained on the seeds' gold rows alone."""
-    from pipeline.classifiers import Setup
-    from pipeline.model_folder import save
-    from pipeline.paragraphs import Furniture
-    from pipeline.settings import load
-    from pipeline.train import train
+    from pipeline.classifiers.base import Setup
+    from pipeline.classifiers.model_folder import save_model_folder
+    from pipeline.core.settings import load_settings
+    from pipeline.text.boilerplate import Boilerplate
+    from pipeline.training.train import train_model
 
     setup = Setup(labels, ROOT / "configs/tfidf.yaml", None, 1, 0)
-    model, facts = train("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
+    model, facts = train_model("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
     path = tmp_path_factory.mktemp("models") / "tfidf"
-    save(path, model, facts, load(ROOT / "configs/furniture.yaml", Furniture))
+    save_model_folder(path, model, facts, load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate))
     return path
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.cli import cli
+from pipeline.commands.main import cli
 from tests.conftest import ROOT, THEMES
 
 CODE = sorted((ROOT / "pipeline").rglob("*.py"))
@@ -67,12 +67,12 @@ def test_every_stage_of_the_graph_is_a_command() -> None:
 
 @pytest.mark.parametrize("module", ["torch", "transformers", "sklearn", "mlflow", "datasets"])
 def test_help_loads_nothing_heavy(module: str) -> None:
-    code = f"import sys, pipeline.cli, pipeline; assert {module!r} not in sys.modules"
+    code = f"import sys, pipeline.commands.main, pipeline; assert {module!r} not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_tfidf_loads_no_torch() -> None:
-    code = "import sys, pipeline.classify, pipeline.classifiers.tfidf; assert 'torch' not in sys.modules"
+    code = "import sys, pipeline.inference.classifier, pipeline.classifiers.tfidf; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -81,7 +81,7 @@ def test_openvino_reports_nothing_to_its_maker(tmp_path: Path) -> None:
     code = (
         "import sys; started = []\n"
         "sys.addaudithook(lambda name, _: started.append(name) if name in ('os.fork', 'subprocess.Popen') else None)\n"
-        "import time, pipeline.engine; time.sleep(0.5); assert not started, started"
+        "import time, pipeline.classifiers.openvino; time.sleep(0.5); assert not started, started"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "HOME": str(tmp_path)}, check=True)
     assert not list(tmp_path.iterdir())

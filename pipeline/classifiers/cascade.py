@@ -8,30 +8,30 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.classifiers import Array
 from pipeline.classifiers.compact import Compact
-from pipeline.lexical import Lexical, probabilities
-from pipeline.records import SINGLE_LABEL, Labels, Record, Task
-from pipeline.storage import read_json
+from pipeline.classifiers.tfidf_regression import TfidfRegression, probabilities
+from pipeline.core.arrays import Array
+from pipeline.core.io import read_json
+from pipeline.core.schemas import SINGLE_LABEL, Labels, Record, Task
 
-FILE, FIRST, BESIDE = "cascade.json", "first", "lexical"
+FILE, FIRST, BESIDE = "cascade.json", "first", "tfidf"
 
 
-class Zone(Record, frozen=True):
+class ConfidenceBand(Record, frozen=True):
     """Where the first model is sure of a theme: that it is absent at or below `low`, present at or over `high`."""
 
     low: float
     high: float
 
 
-class Facts(Record, frozen=True):
+class CascadeConfig(Record, frozen=True):
     """The zone of each theme, and the subfolder with the first model."""
 
-    zones: tuple[Zone, ...]
+    zones: tuple[ConfidenceBand, ...]
     first: str
 
 
-def sure(scores: Array, zones: Sequence[Zone], task: Task) -> NDArray[np.bool_]:
+def is_confident(scores: Array, zones: Sequence[ConfidenceBand], task: Task) -> NDArray[np.bool_]:
     """Of scores (rows, themes) the rows in which every theme lies in its zone; single-label: and one is present."""
     low, high = np.array([zone.low for zone in zones]), np.array([zone.high for zone in zones])
     inside, present = ((scores <= low) | (scores >= high)).all(axis=1), (scores >= high).any(axis=1)
@@ -41,21 +41,21 @@ def sure(scores: Array, zones: Sequence[Zone], task: Task) -> NDArray[np.bool_]:
 class Cascade(Compact):
     """A compact transformer with TF-IDF before it."""
 
-    first: Lexical
-    zones: tuple[Zone, ...]
+    first: TfidfRegression
+    zones: tuple[ConfidenceBand, ...]
 
     @classmethod
     def load(cls, folder: Path, labels: Labels, threads: int) -> Cascade:
         """The model that `cascade` wrote."""
         model = cls._load(folder, labels, threads)
-        facts = read_json(folder / FILE, Facts)
-        same = model.lexical if facts.first == BESIDE else None
-        model.first, model.zones = same or Lexical.load(folder / facts.first, labels), facts.zones
+        facts = read_json(folder / FILE, CascadeConfig)
+        same = model.tfidf if facts.first == BESIDE else None
+        model.first, model.zones = same or TfidfRegression.load(folder / facts.first, labels), facts.zones
         return model
 
     def predict(self, texts: Sequence[str]) -> Array:
         """Probabilities of shape (texts, themes): those of the model that answered."""
         scores = probabilities(self.first.logits(texts), self.labels.task)
-        asked = np.flatnonzero(~sure(scores, self.zones, self.labels.task)).tolist()
+        asked = np.flatnonzero(~is_confident(scores, self.zones, self.labels.task)).tolist()
         scores[asked] = super().predict([texts[index] for index in asked])
         return scores

@@ -9,26 +9,27 @@ from typing import ClassVar, Self
 import numpy as np
 from safetensors.numpy import load_file
 
-from pipeline.classifiers import Array, Epoch, Setup
-from pipeline.errors import UserError
-from pipeline.lexical import Lexical, probabilities
-from pipeline.quantisation import Shape
-from pipeline.records import LabelledRow, Labels, Record
-from pipeline.settings import Precision
-from pipeline.storage import read_json
-from pipeline.windows import WindowTokenizer, mean_direction, merged
+from pipeline.classifiers.base import Epoch, Setup
+from pipeline.classifiers.quantization import Shape
+from pipeline.classifiers.tfidf_regression import TfidfRegression, probabilities
+from pipeline.classifiers.windows import WindowTokenizer, mean_direction, pool_windows
+from pipeline.core.arrays import Array
+from pipeline.core.errors import UserError
+from pipeline.core.io import read_json
+from pipeline.core.schemas import LabelledRow, Labels, Record
+from pipeline.core.settings import Precision
 
 Compute = Callable[[Sequence[Sequence[int]]], tuple[Array, Array]]
 """Token windows -> logits (windows, themes) and sentence vectors (windows, width)."""
 
 
-class Facts(Record, frozen=True):
+class CompactConfig(Record, frozen=True):
     """What a compact model needs beside its weights."""
 
     shape: Shape
     prefix: str
     max_tokens: int
-    lexical_weight: float
+    tfidf_weight: float
     form: str
 
 
@@ -38,10 +39,10 @@ class Compact:
     learns: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
     labels: Labels
-    facts: Facts
+    facts: CompactConfig
     tokenizer: WindowTokenizer
     engine: Compute
-    lexical: Lexical | None
+    tfidf: TfidfRegression | None
 
     def __init__(self, setup: Setup) -> None:
         raise UserError("compact is exported, not trained; train transformer, then `taqyryp export`")
@@ -54,10 +55,10 @@ class Compact:
     @classmethod
     def _load(cls, folder: Path, labels: Labels, threads: int) -> Self:
         model = cls.__new__(cls)
-        model.labels, model.facts = labels, read_json(folder / "facts.json", Facts)
+        model.labels, model.facts = labels, read_json(folder / "facts.json", CompactConfig)
         model.engine = _engine(folder, model.facts, threads)  # compiles while the rest is read
         model.tokenizer = WindowTokenizer(folder / "encoder", model.facts.prefix, model.facts.max_tokens)
-        model.lexical = Lexical.load(folder / "lexical", labels) if model.facts.lexical_weight else None
+        model.tfidf = TfidfRegression.load(folder / "tfidf", labels) if model.facts.tfidf_weight else None
         return model
 
     @property
@@ -70,9 +71,9 @@ class Compact:
         if not texts:
             return np.zeros((0, len(self.labels.names)))
         windows = self.tokenizer(texts)
-        logits = merged(self.engine(windows.ids)[0], windows, self.labels.task)
-        if self.lexical:
-            logits = logits + self.facts.lexical_weight * self.lexical.logits(texts)
+        logits = pool_windows(self.engine(windows.ids)[0], windows, self.labels.task)
+        if self.tfidf:
+            logits = logits + self.facts.tfidf_weight * self.tfidf.logits(texts)
         return probabilities(logits, self.labels.task)
 
     def vectors(self, texts: Sequence[str]) -> Array:
@@ -89,15 +90,15 @@ class Compact:
         raise UserError("compact is exported, not trained; train transformer, then `taqyryp export`")
 
 
-def _engine(folder: Path, facts: Facts, threads: int) -> Compute:
+def _engine(folder: Path, facts: CompactConfig, threads: int) -> Compute:
     """OpenVINO's, or torch's where that is not installed."""
     tensors = load_file(folder / "weights.safetensors")
     try:
-        from pipeline.engine import Engine
+        from pipeline.classifiers.openvino import Engine
     except ModuleNotFoundError as error:
         if error.name != "openvino":
             raise
-        from pipeline.torch_engine import TorchEngine
+        from pipeline.classifiers.torch_engine import TorchEngine
 
         return TorchEngine(tensors, facts.shape, folder / "encoder", threads)
     precision: Precision = "float32" if facts.form == "float32" else "bfloat16"

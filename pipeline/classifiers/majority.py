@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.classifiers import Array, Epoch, Setup, matrix
-from pipeline.errors import UserError
-from pipeline.records import LabelledRow, Labels
+from pipeline.classifiers.base import Epoch, Setup
+from pipeline.core.arrays import Array, targets_and_weights
+from pipeline.core.errors import UserError
+from pipeline.core.schemas import LabelledRow, Labels
 
 
 class Majority:
@@ -25,7 +26,7 @@ class Majority:
 
     def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
         """Counts; there is no curve."""
-        targets, weights = matrix(rows)
+        targets, weights = targets_and_weights(rows)
         self.prior = (targets * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-9)
         return []
 

@@ -8,11 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.classifiers import Array, Epoch, Setup
-from pipeline.errors import UserError
-from pipeline.records import LabelledRow, Labels
-from pipeline.rules import Rules, RuleSettings
-from pipeline.settings import load
+from pipeline.classifiers.base import Epoch, Setup
+from pipeline.core.arrays import Array
+from pipeline.core.errors import UserError
+from pipeline.core.schemas import LabelledRow, Labels
+from pipeline.core.settings import load_settings
+from pipeline.labelling.rules import LabellingRules, RuleSettings
 
 
 class RuleBased:
@@ -24,7 +25,7 @@ class RuleBased:
 
     def __init__(self, setup: Setup) -> None:
         self.names = setup.labels.names
-        self.rules = Rules(load(setup.config, RuleSettings), self.names)
+        self.rules = LabellingRules(load_settings(setup.config, RuleSettings), self.names)
 
     def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
         """Nothing to learn."""

@@ -28,13 +28,22 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import get_linear_schedule_with_warmup
 
-from pipeline.classifiers import Array, Epoch, Setup
-from pipeline.embedding import Lower, computes_bfloat16, cut, load_body, pad_states, pool, token_batches
-from pipeline.lexical import Lexical, LexicalSettings, probabilities
-from pipeline.records import SINGLE_LABEL, LabelledRow, Labels, Record
-from pipeline.settings import Count, Positive, Precision, Probability, Settings, load
-from pipeline.storage import read_json, write_json
-from pipeline.windows import WindowTokenizer, mean_direction, merged
+from pipeline.classifiers.base import Epoch, Setup
+from pipeline.classifiers.encoder import (
+    FrozenLayers,
+    computes_bfloat16,
+    load_body,
+    pad_states,
+    pool,
+    split_layers,
+    token_batches,
+)
+from pipeline.classifiers.tfidf_regression import TfidfRegression, TfidfSettings, probabilities
+from pipeline.classifiers.windows import WindowTokenizer, mean_direction, pool_windows
+from pipeline.core.arrays import Array
+from pipeline.core.io import read_json, write_json
+from pipeline.core.schemas import SINGLE_LABEL, LabelledRow, Labels, Record
+from pipeline.core.settings import Count, Positive, Precision, Probability, Settings, load_settings
 
 EVALUATION_TOKENS = 2048
 
@@ -55,11 +64,11 @@ class TransformerSettings(Settings, frozen=True):
     warmup: Probability
     dropout: Probability
     precision: Precision
-    lexical_weight: Annotated[float, msgspec.Meta(ge=0)]
-    lexical: LexicalSettings
+    tfidf_weight: Annotated[float, msgspec.Meta(ge=0)]
+    tfidf: TfidfSettings
 
 
-class Facts(Record, frozen=True):
+class TransformerConfig(Record, frozen=True):
     """What a saved transformer needs beside its weights."""
 
     settings: TransformerSettings
@@ -91,7 +100,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class ExemplarFit:
     """What a seed learns from exemplars: the curve, the weights it ends with, and the exemplars for later replay."""
 
     curve: list[Epoch]
@@ -101,7 +110,7 @@ class Learnt:
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedParts:
     """What the fits of a process share; each copies `upper`, the trainable part.
 
     `untrained` holds the sentence vectors of the untrained encoder by the identity of their window's states, which
@@ -109,24 +118,24 @@ class Shared:
     """
 
     tokenizer: WindowTokenizer
-    lower: Lower
+    lower: FrozenLayers
     upper: Any
     untrained: dict[int, Tensor] = field(default_factory=dict)
-    learnt: dict[tuple[Any, ...], Learnt] = field(default_factory=dict)
+    learnt: dict[tuple[Any, ...], ExemplarFit] = field(default_factory=dict)
 
 
 @functools.cache
-def _shared(folder: Path, facts: Facts, device: torch.device, trains: bool) -> Shared:
+def _shared(folder: Path, facts: TransformerConfig, device: torch.device, trains: bool) -> SharedParts:
     tokenizer = WindowTokenizer(folder, facts.prefix, facts.max_tokens)
-    lower, upper = cut(load_body(folder), facts.settings.frozen_layers)
-    return Shared(tokenizer, Lower(lower, tokenizer.pad, device, remembers=trains), upper)
+    lower, upper = split_layers(load_body(folder), facts.settings.frozen_layers)
+    return SharedParts(tokenizer, FrozenLayers(lower, tokenizer.pad, device, remembers=trains), upper)
 
 
 @functools.lru_cache(maxsize=8)  # the folds of one seed are those of the next, and no number in it hangs on a seed
-def _lexical(settings: LexicalSettings, labels: Labels, rows: tuple[LabelledRow, ...]) -> Lexical:
-    lexical = Lexical(settings, labels)
-    lexical.fit(rows)
-    return lexical
+def _tfidf(settings: TfidfSettings, labels: Labels, rows: tuple[LabelledRow, ...]) -> TfidfRegression:
+    tfidf = TfidfRegression(settings, labels)
+    tfidf.fit(rows)
+    return tfidf
 
 
 class Head(nn.Module):
@@ -159,18 +168,18 @@ class Transformer:
     def __init__(self, setup: Setup) -> None:
         folder, known = setup.checked_encoder()
         facts = {name: known[name] for name in ("prefix", "pooling", "max_tokens")}
-        settings = load(setup.config, TransformerSettings)
-        self._build(folder, Facts(settings=settings, **facts), setup.labels, setup.threads, trains=True)
+        settings = load_settings(setup.config, TransformerSettings)
+        self._build(folder, TransformerConfig(settings=settings, **facts), setup.labels, setup.threads, trains=True)
         self.seed = setup.seed
 
-    def _build(self, folder: Path, facts: Facts, labels: Labels, threads: int, trains: bool) -> None:
+    def _build(self, folder: Path, facts: TransformerConfig, labels: Labels, threads: int, trains: bool) -> None:
         torch.set_num_threads(threads)
         self.folder, self.facts, self.settings, self.labels = folder, facts, facts.settings, labels
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.shared = _shared(folder, facts, self.device, trains)
         self.upper = _copy(self.shared.upper, self.settings.dropout).to(self.device)
         self.head = Head(int(self.upper.config.hidden_size), len(labels.names)).to(self.device)
-        self.lexical = Lexical(self.settings.lexical, labels)
+        self.tfidf = TfidfRegression(self.settings.tfidf, labels)
         self.trains, self.half = trains, _bfloat16(self.settings.precision, self.device)
 
     @property
@@ -184,8 +193,8 @@ class Transformer:
         The curve is the encoder's: exemplars first, then articles. What is held out is watched from the last epoch over
         exemplars on, since the fits share all before it.
         """
-        if self.settings.lexical_weight:
-            self.lexical = _lexical(self.settings.lexical, self.labels, tuple(rows))
+        if self.settings.tfidf_weight:
+            self.tfidf = _tfidf(self.settings.tfidf, self.labels, tuple(rows))
         exemplars = [row for row in rows if row.provenance == "exemplar"]
         others = [row for row in rows if row.provenance != "exemplar"]
         watched = self._examples(held_out) if held_out else None
@@ -211,14 +220,14 @@ class Transformer:
         self._start_head(training)
         return self._train(lambda: training, self.settings.epochs, 1.0, watched)
 
-    def _learn_exemplars(self, exemplars: Sequence[LabelledRow]) -> Learnt:
+    def _learn_exemplars(self, exemplars: Sequence[LabelledRow]) -> ExemplarFit:
         """The same for exemplars, once a process and seed; this model then has learnt them."""
         key = (self.labels, self.seed, *((row.text, row.targets, row.weights) for row in exemplars))
         if key not in self.shared.learnt:
             examples = self._examples(exemplars)
             curve = self._first(examples)
             upper, head = copy.deepcopy((self.upper.state_dict(), self.head.state_dict()))
-            self.shared.learnt[key] = Learnt(curve, upper, head, examples)
+            self.shared.learnt[key] = ExemplarFit(curve, upper, head, examples)
         learnt = self.shared.learnt[key]
         self.upper.load_state_dict(learnt.upper)
         self.head.load_state_dict(learnt.head)
@@ -375,15 +384,15 @@ class Transformer:
         if not texts:
             return np.zeros((0, len(self.labels.names)))
         logits = self._encoder_logits(texts)
-        if self.settings.lexical_weight:
-            logits = logits + self.settings.lexical_weight * self.lexical.logits(texts)
+        if self.settings.tfidf_weight:
+            logits = logits + self.settings.tfidf_weight * self.tfidf.logits(texts)
         return probabilities(logits, self.labels.task)
 
     def _encoder_logits(self, texts: Sequence[str]) -> Array:
         """The highest log-odds over each text's windows (single-label: the log of their mean probability)."""
         windows = self.shared.tokenizer(texts)
         logits = self._evaluate(self.shared.lower.states(windows.ids), self._logits).double()
-        return merged(logits.cpu().numpy(), windows, self.labels.task)
+        return pool_windows(logits.cpu().numpy(), windows, self.labels.task)
 
     def vectors(self, texts: Sequence[str]) -> Array:
         """Where the head sees texts, unit vectors of shape (texts, width); a long one is the mean of its windows.
@@ -397,7 +406,7 @@ class Transformer:
         return mean_direction(placed, windows)
 
     def save(self, folder: Path) -> None:
-        """The encoder in Hugging Face layout under encoder/, head and lexical/ beside it: safetensors and JSON."""
+        """The encoder in Hugging Face layout under encoder/, head and tfidf/ beside it: safetensors and JSON."""
         body = load_body(self.folder)
         body.encoder.layer = nn.ModuleList([*self.shared.lower.body.encoder.layer, *self.upper.encoder.layer])
         body.save_pretrained(folder / "encoder")
@@ -405,22 +414,24 @@ class Transformer:
         save_file(
             {name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / "head.safetensors"
         )
-        if self.settings.lexical_weight:
-            (folder / "lexical").mkdir()
-            self.lexical.save(folder / "lexical")
+        if self.settings.tfidf_weight:
+            (folder / "tfidf").mkdir()
+            self.tfidf.save(folder / "tfidf")
         write_json(folder / "facts.json", self.facts)
 
     @classmethod
     def load(cls, folder: Path, labels: Labels, threads: int) -> Transformer:
         """The model that `save` wrote."""
         model = cls.__new__(cls)
-        model._build(folder / "encoder", read_json(folder / "facts.json", Facts), labels, threads, trains=False)
+        model._build(
+            folder / "encoder", read_json(folder / "facts.json", TransformerConfig), labels, threads, trains=False
+        )
         model.seed = 0
         model.head.load_state_dict(load_file(folder / "head.safetensors"))
         model.upper.eval()
         model.head.to(model.device)
-        if model.settings.lexical_weight:
-            model.lexical = Lexical.load(folder / "lexical", labels)
+        if model.settings.tfidf_weight:
+            model.tfidf = TfidfRegression.load(folder / "tfidf", labels)
         return model
 
 

@@ -11,13 +11,14 @@ import msgspec
 import numpy as np
 import torch
 
-from pipeline.classifiers import Array, Epoch, Setup
-from pipeline.embedding import Lower, computes_bfloat16, load_body, pool
-from pipeline.errors import UserError
-from pipeline.records import LabelledRow, Labels
-from pipeline.settings import load
-from pipeline.storage import digest
-from pipeline.windows import WindowTokenizer
+from pipeline.classifiers.base import Epoch, Setup
+from pipeline.classifiers.encoder import FrozenLayers, computes_bfloat16, load_body, pool
+from pipeline.classifiers.windows import WindowTokenizer
+from pipeline.core.arrays import Array
+from pipeline.core.errors import UserError
+from pipeline.core.io import sha256
+from pipeline.core.schemas import LabelledRow, Labels
+from pipeline.core.settings import load_settings
 
 SHARPNESS = 8.0
 """Maps centred cosines of -0.5 ... 0.5 to 0.02 ... 0.98; thresholds are chosen afterwards, so the order matters."""
@@ -32,9 +33,9 @@ class Descriptions(msgspec.Struct, frozen=True):
 
 
 @functools.cache
-def _frozen(folder: Path, pad: int) -> Lower:
+def _frozen(folder: Path, pad: int) -> FrozenLayers:
     """The whole encoder, read once a process: the folds of a cross-validation then embed each text once."""
-    return Lower(load_body(folder), pad, torch.device("cpu"), remembers=True)
+    return FrozenLayers(load_body(folder), pad, torch.device("cpu"), remembers=True)
 
 
 class ZeroShot:
@@ -50,7 +51,7 @@ class ZeroShot:
         self.half = computes_bfloat16(torch.device("cpu"))
         self.lower = _frozen(folder, self.tokenizer.pad)
         self.pooling: str = facts["pooling"]
-        descriptions = load(setup.config, Descriptions).descriptions
+        descriptions = load_settings(setup.config, Descriptions).descriptions
         missing = [name for name in setup.labels.names if not descriptions.get(name)]
         if missing:
             raise UserError(f"{setup.config}: descriptions: none of {', '.join(missing)}; write a sentence for each")
@@ -72,7 +73,7 @@ class ZeroShot:
 
     def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
         """Takes the mean embedding of training texts as the centre: of much the same ones in every fold."""
-        drawn = sorted((row.text for row in rows), key=lambda text: digest(text.encode()))[:CENTRE_ROWS]
+        drawn = sorted((row.text for row in rows), key=lambda text: sha256(text.encode()))[:CENTRE_ROWS]
         self.centre = self._embed(drawn).mean(0)
         return []
 

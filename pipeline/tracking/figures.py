@@ -12,7 +12,7 @@ import matplotlib.figure
 Rows = list[dict[str, str]]
 
 
-def draw(data: Path, target: Path, title: str) -> None:
+def draw_figures(data: Path, target: Path, title: str) -> None:
     """Draws a CSV file of reports/<model>/plots as PNG; one that is empty or unknown gives no picture."""
     with data.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.storage import read_bytes
+from pipeline.core.io import read_bytes
 
 EXPERIMENTS = "refs/exps/"
 

@@ -6,13 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.errors import UserError
-from pipeline.evaluate import EvaluationSettings
-from pipeline.settings import load_section
+from pipeline.core.errors import UserError
+from pipeline.core.settings import load_section
+from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.tracking.history import State, checked_out, states
-from pipeline.tracking.registry import Choice, TrackingSettings, move_aliases, read_choice, register
-from pipeline.tracking.results import Places, Result, read_results
-from pipeline.tracking.runs import record
+from pipeline.tracking.registry import (
+    ChampionChoice,
+    TrackingSettings,
+    move_aliases,
+    read_champion_choice,
+    register_version,
+)
+from pipeline.tracking.results import ResultPaths, TrackedResult, read_results
+from pipeline.tracking.runs import log_result
 from pipeline.tracking.store import Store, project_root, with_store
 
 Say = Callable[[str], None]
@@ -20,10 +26,10 @@ BY_HAND_SECONDS = 60
 """What someone who calls `taqyryp track` may wait for each result."""
 
 
-def track(
-    results: Sequence[Result],
+def track_results(
+    results: Sequence[TrackedResult],
     settings: Path,
-    choice: Choice | None,
+    choice: ChampionChoice | None,
     say: Say,
     hurry: bool = False,
     made: int | None = None,
@@ -40,8 +46,8 @@ def track(
 
     def work(store: Store) -> None:
         for result in results:
-            run, new = record(store, result, made)
-            version = register(store, result, run)
+            run, new = log_result(store, result, made)
+            version = register_version(store, result, run)
             where = f"version {version.version}" if version else "no model to register"
             say(f"{result.name}: {'new run' if new else 'has its run'} {run.info.run_id}, {where}")
         say(move_aliases(store, tracking.candidate, choice, evaluation))
@@ -56,15 +62,15 @@ def track_all(settings: Path, choice: Path, say: Say) -> None:
         name = state.experiment or state.commit[:10]
         with checked_out(root, state) as folder:
             try:
-                results = [_from(state, result) for result in read_results(Places.below(folder))]
+                results = [_from(state, result) for result in read_results(ResultPaths.below(folder))]
             except UserError as error:
                 say(f"{name}: skipped, {str(error).replace(f'{folder}/', '')}")
                 continue
             say(f"{name}:")
-            track(results, settings, read_choice(choice), say, made=state.made)
+            track_results(results, settings, read_champion_choice(choice), say, made=state.made)
 
 
-def _from(state: State, result: Result) -> Result:
+def _from(state: State, result: TrackedResult) -> TrackedResult:
     """The result with the origin that git and DVC know, not that of the temporary checkout."""
     tags = {**result.tags, "git.commit": state.baseline or state.commit, "git.dirty": "false"}
     if state.experiment:

@@ -17,15 +17,15 @@ import mlflow
 import msgspec
 from mlflow.exceptions import MlflowException
 
-from pipeline.compare import compare
-from pipeline.errors import UserError
-from pipeline.evaluate import EvaluationSettings
-from pipeline.manifest import NAME as MANIFEST
-from pipeline.metrics import Scored
-from pipeline.records import ScoredRow
-from pipeline.settings import Positive, Settings, load
-from pipeline.storage import read_jsonl, write_text
-from pipeline.tracking.results import Result
+from pipeline.core.errors import UserError
+from pipeline.core.io import read_jsonl, write_text
+from pipeline.core.manifest import MANIFEST as MANIFEST
+from pipeline.core.schemas import ScoredRow
+from pipeline.core.settings import Positive, Settings, load_settings
+from pipeline.evaluation.compare import compare_models
+from pipeline.evaluation.evaluate import EvaluationSettings
+from pipeline.evaluation.metrics import ScoredTable
+from pipeline.tracking.results import TrackedResult
 from pipeline.tracking.runs import RESULT, Run, note
 from pipeline.tracking.store import SQLITE, Store, StoreError, project_root, tracking_uri
 
@@ -42,18 +42,18 @@ class TrackingSettings(Settings, frozen=True):
     patience: Positive
 
 
-class Choice(Settings, frozen=True):
+class ChampionChoice(Settings, frozen=True):
     """The content of configs/champion.yaml: the result that someone chose, by key and by name."""
 
     result: str
     name: str
 
 
-def register(store: Store, result: Result, run: Run) -> Version | None:
+def register_version(store: Store, result: TrackedResult, run: Run) -> Version | None:
     """The version of a result, made if there is none; None for a model without a folder."""
     if result.folder is None:
         return None
-    known = {version.tags.get(RESULT): version for version in versions(store)}
+    known = {version.tags.get(RESULT): version for version in registered_versions(store)}
     if result.key in known:
         return known[result.key]
     if not known and not store.client.search_registered_models(f"name = '{REGISTERED}'"):
@@ -73,18 +73,18 @@ def register(store: Store, result: Result, run: Run) -> Version | None:
     return version
 
 
-def versions(store: Store) -> list[Version]:
+def registered_versions(store: Store) -> list[Version]:
     """All versions, oldest first."""
     found = store.client.search_model_versions(f"name = '{REGISTERED}'")
     return sorted(found, key=lambda version: int(version.version))
 
 
-def move_aliases(store: Store, kind: str, chosen: Choice | None, evaluation: EvaluationSettings) -> str:
+def move_aliases(store: Store, kind: str, chosen: ChampionChoice | None, evaluation: EvaluationSettings) -> str:
     """Points `candidate` to the newest version of `kind`, moves `champion` if there is a reason, and says what it did.
 
     A candidate is judged once: what someone promotes afterwards is not overruled by it.
     """
-    known = versions(store)
+    known = registered_versions(store)
     candidates = [version for version in known if version.tags.get("model") == kind]
     if not candidates:
         return f"no version of {kind} yet"
@@ -136,28 +136,28 @@ def _verdict(
     if 2 * len(both) < len(candidate):
         return "not comparable"
     tables = {
-        name: Scored.of([row for row in rows if gold(row) in both])
+        name: ScoredTable.of([row for row in rows if gold(row) in both])
         for name, rows in (("candidate", candidate), ("champion", champion))
     }
-    verdict: Literal["better", "worse", "within noise"] = compare(tables, evaluation)[0]["verdict"]
+    verdict: Literal["better", "worse", "within noise"] = compare_models(tables, evaluation)[0]["verdict"]
     return verdict
 
 
 # ---- by hand ---------------------------------------------------------------------------------------------------------
 
 
-def read_choice(path: Path) -> Choice | None:
+def read_champion_choice(path: Path) -> ChampionChoice | None:
     """The champion that was chosen by hand, if one was."""
-    return load(path, Choice) if path.is_file() else None
+    return load_settings(path, ChampionChoice) if path.is_file() else None
 
 
-def promote(store: Store, number: str, path: Path) -> str:
+def promote_version(store: Store, number: str, path: Path) -> str:
     """Makes a version the champion and writes the choice down.
 
     Raises:
         UserError: if there is no such version.
     """
-    known = {str(version.version): version for version in versions(store)}
+    known = {str(version.version): version for version in registered_versions(store)}
     version = known.get(number)
     if version is None:
         raise UserError(f"version {number} is not one of {', '.join(known) or 'none yet'} of {REGISTERED}")
@@ -171,7 +171,7 @@ def promote(store: Store, number: str, path: Path) -> str:
     return _crown(store, version, "chosen by hand")
 
 
-def fetch(uri: str) -> Path:
+def fetch_model(uri: str) -> Path:
     """The model folder behind an MLflow URI such as models:/taqyryp@champion.
 
     Raises:

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import yaml
 
-from pipeline.errors import UserError
-from pipeline.evaluate import headlines
-from pipeline.manifest import check_manifest
-from pipeline.records import GOLD, CurvePoint, LabelledRow, Labels
-from pipeline.storage import digest, file_digest, read_bytes, read_json, read_jsonl
+from pipeline.core.errors import UserError
+from pipeline.core.io import file_sha256, read_bytes, read_json, read_jsonl, sha256
+from pipeline.core.manifest import check_manifest
+from pipeline.core.schemas import GOLD, CurvePoint, LabelledRow, Labels
+from pipeline.evaluation.evaluate import headlines
 
 # People see these names, no model does; a run must not double when one is mended.
 DISPLAY_NAMES = "configs/themes.yaml:names"
@@ -35,7 +35,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Result:
+class TrackedResult:
     """What one model achieved. `key` is the same for the same result, whenever and wherever it was made.
 
     `curves` are (name, epoch, value); `folder` is the model's, None for a reference that is only measured; `stored` is
@@ -61,7 +61,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Places:
+class ResultPaths:
     """Where the pipeline keeps what is read here."""
 
     lock: Path
@@ -70,12 +70,12 @@ class Places:
     models: Path
 
     @classmethod
-    def below(cls, root: Path) -> Places:
+    def below(cls, root: Path) -> ResultPaths:
         """The places of a checkout."""
         return cls(lock=root / "dvc.lock", data=root / "data", reports=root / "reports", models=root / "models")
 
 
-def read_results(places: Places) -> list[Result]:
+def read_results(places: ResultPaths) -> list[TrackedResult]:
     """The results that the files hold, one a model that has been evaluated.
 
     Raises:
@@ -90,7 +90,7 @@ def read_results(places: Places) -> list[Result]:
     return [_result(model, places, stages) for model in models]
 
 
-def _result(model: str, places: Places, stages: Mapping[str, Any]) -> Result:
+def _result(model: str, places: ResultPaths, stages: Mapping[str, Any]) -> TrackedResult:
     scored, report, folder = places.data / "scored" / f"{model}.jsonl", places.reports / model, places.models / model
     last = f"evaluate@{model}"
     _check_scored(scored, stages.get(last, {}))
@@ -98,16 +98,16 @@ def _result(model: str, places: Places, stages: Mapping[str, Any]) -> Result:
     challenge = places.reports / "challenge" / model
     params = _params(lineage.values())
     data = [places.data / name for name in ("labelled.jsonl", "labels.json", "folds.jsonl")]
-    files = {path.name: file_digest(path) for path in [*data, scored]}
-    files |= {path.relative_to(places.reports).as_posix(): file_digest(path) for path in _files(report, challenge)}
+    files = {path.name: file_sha256(path) for path in [*data, scored]}
+    files |= {path.relative_to(places.reports).as_posix(): file_sha256(path) for path in _files(report, challenge)}
     manifest = check_manifest(folder, "model") if folder.is_dir() else None
-    tags = {"model": model, "digest.data": digest(msgspec.json.encode([files[path.name] for path in data]))}
-    tags["digest.stages"] = digest(msgspec.json.encode(lineage, order="sorted"))
+    tags = {"model": model, "digest.data": sha256(msgspec.json.encode([files[path.name] for path in data]))}
+    tags["digest.stages"] = sha256(msgspec.json.encode(lineage, order="sorted"))
     if manifest:
         tags |= {"digest.model": manifest.digest, **manifest.facts.get("hardware", {})}
-    key = digest(msgspec.json.encode([model, params, files, tags.get("digest.model")], order="sorted"))
+    key = sha256(msgspec.json.encode([model, params, files, tags.get("digest.model")], order="sorted"))
     labels = read_json(places.data / "labels.json", Labels)
-    return Result(
+    return TrackedResult(
         model=model,
         key=key,
         params=params,

@@ -22,9 +22,9 @@ from mlflow.pyfunc import save_model
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Map
 
-from pipeline.classifiers import MODELS
+from pipeline.classifiers.base import MODELS
 from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS, figures
-from pipeline.tracking.results import Dataset, Result
+from pipeline.tracking.results import Dataset, TrackedResult
 from pipeline.tracking.store import Store, project_root
 
 RESULT, COMPLETE = "result", "complete"
@@ -49,7 +49,7 @@ SIGNATURE = ModelSignature(
 )
 EXAMPLE = {"text": ["В школах внедряются программы «Адал ұрпақ».", "Жексенбіде ауа райы бұзылады."]}
 # What a served model imports. MLflow would find out by loading the model, which takes seconds a run.
-PACKAGES = (
+SERVING_PACKAGES = (
     "mlflow",
     "msgspec",
     "numpy",
@@ -68,7 +68,7 @@ PARAMS_AT_ONCE, METRICS_AT_ONCE = 100, 1000
 Run = Any  # mlflow.entities.Run, whose type MLflow does not export to type checkers
 
 
-def record(store: Store, result: Result, made: int | None = None) -> tuple[Run, bool]:
+def log_result(store: Store, result: TrackedResult, made: int | None = None) -> tuple[Run, bool]:
     """The complete run of a result, and whether it is new. `made` is when the result was made (ms), now if None."""
     found = store.client.search_runs([store.experiment], filter_string=f"tags.{RESULT} = '{result.key}'")
     complete = sorted((r for r in found if r.data.tags.get(COMPLETE)), key=lambda run: int(run.info.start_time))
@@ -88,7 +88,7 @@ def _discard(store: Store, run: Run) -> None:
     store.client.delete_run(run_id)
 
 
-def _write(store: Store, result: Result, made: int | None) -> Run:
+def _write(store: Store, result: TrackedResult, made: int | None) -> Run:
     client, start = store.client, made or int(time.time() * 1000)
     tags = {RESULT: result.key, **result.tags, "mlflow.note.content": note(result), "mlflow.source.name": "dvc.yaml"}
     tags["mlflow.runColor"] = _colour(result)
@@ -119,14 +119,14 @@ def _allowed(name: str) -> str:
     return re.sub(r"[^/\w.\- :]", "_", name)
 
 
-def _colour(result: Result) -> str:
+def _colour(result: TrackedResult) -> str:
     """A hue for the kind of model, lighter or darker by the result: MLflow gives two runs the same colour at times."""
     hue = list(MODELS).index(result.model) / len(MODELS) if result.model in MODELS else 0.0
     lightness = 0.3 + 0.35 * int(result.key[:4], 16) / 0xFFFF
     return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, lightness, 0.6))
 
 
-def note(result: Result) -> str:
+def note(result: TrackedResult) -> str:
     """What people should know before they read the figures."""
     gold = next(dataset for dataset in result.datasets if dataset.context == "evaluation").profile
     low, high = result.metrics["f1_macro_low"], result.metrics["f1_macro_high"]
@@ -144,7 +144,7 @@ def _dataset(dataset: Dataset) -> DatasetInput:
     return DatasetInput(entity, [InputTag("mlflow.data.context", dataset.context)])
 
 
-def _collect(result: Result, folder: Path) -> None:
+def _collect(result: TrackedResult, folder: Path) -> None:
     """The run's artifacts: figures, their data, the error table, all scores by row."""
     report, *others = result.reports
     shutil.copytree(report, folder, dirs_exist_ok=True)
@@ -152,13 +152,13 @@ def _collect(result: Result, folder: Path) -> None:
         shutil.copytree(other, folder / other.parent.name)
     shutil.copyfile(result.scored, folder / "scored.jsonl")
     for picture in sorted((folder / "plots").glob("*.csv")):
-        figures.draw(picture, picture.with_suffix(".png"), result.name)
+        figures.draw_figures(picture, picture.with_suffix(".png"), result.name)
 
 
 # ---- the model -------------------------------------------------------------------------------------------------------
 
 
-def _log_model(store: Store, result: Result, run_id: str) -> str:
+def _log_model(store: Store, result: TrackedResult, run_id: str) -> str:
     """A logged model with the folder in it; its id. On a local store the files are hard links and take no room."""
     model = store.client.create_logged_model(
         store.experiment,
@@ -192,7 +192,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _stage(result: Result, folder: Path, location: str, model_id: str, run_id: str) -> None:
+def _stage(result: TrackedResult, folder: Path, location: str, model_id: str, run_id: str) -> None:
     """Writes what MLflow wants around a model; the model's files join as links, which MLflow itself would copy."""
     assert result.folder is not None
     served = Path(__file__).with_name("served.py")
@@ -209,7 +209,7 @@ def _stage(result: Result, folder: Path, location: str, model_id: str, run_id: s
             artifacts={"model": str(placeholder)},
             signature=SIGNATURE,
             input_example=EXAMPLE,
-            pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in PACKAGES],
+            pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in SERVING_PACKAGES],
             mlflow_model=card,
         )
     for pycache in folder.rglob("__pycache__"):

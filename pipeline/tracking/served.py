@@ -22,7 +22,7 @@ class Served(PythonModel):  # type: ignore[misc]  # MLflow's types are skipped
 
     def load_context(self, context: PythonModelContext) -> None:
         """Loads the model folder, once all its files have been checked."""
-        from pipeline.classify import Classifier
+        from pipeline.inference.classifier import Classifier
 
         self.classifier = Classifier.load(context.artifacts["model"])
 

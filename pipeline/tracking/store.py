@@ -19,12 +19,12 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.errors import UserError
-from pipeline.storage import digest
+from pipeline.core.errors import UserError
+from pipeline.core.io import sha256
 
 T = TypeVar("T")
 EXPERIMENT = "taqyryp"
-KIND = "mlflow.experimentKind"
+STORE_KIND = "mlflow.experimentKind"
 """Tag that makes MLflow's UI open the experiment as model training, not as work on language models."""
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 120
@@ -73,7 +73,7 @@ def with_store(root: Path, work: Callable[[Store], T], seconds: float) -> T:
     Raises:
         StoreError: if the store is out of reach, locked, too slow, or was moved.
     """
-    uri, meter = tracking_uri(root), Meter(seconds)
+    uri, meter = tracking_uri(root), UploadMeter(seconds)
     try:
         with _one_writer(uri):
             return _watched(lambda: work(_open(uri, meter)), meter)
@@ -102,10 +102,10 @@ def _one_writer(uri: str) -> Iterator[None]:
 
 
 def _shared_lock(uri: str) -> Path:
-    return Path(tempfile.gettempdir()) / f"taqyryp-{os.getuid()}-{digest(uri.encode())[:16]}.lock"
+    return Path(tempfile.gettempdir()) / f"taqyryp-{os.getuid()}-{sha256(uri.encode())[:16]}.lock"
 
 
-def _open(uri: str, meter: Meter) -> Store:
+def _open(uri: str, meter: UploadMeter) -> Store:
     database = Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
     if database:
         _refuse_foreign_lock(database)
@@ -121,7 +121,9 @@ def _open(uri: str, meter: Meter) -> Store:
     experiment = patient.get_experiment_by_name(name)
     if experiment is None:
         location = artifacts.as_uri() if artifacts else None
-        made = patient.create_experiment(name, artifact_location=location, tags={KIND: "custom_model_development"})
+        made = patient.create_experiment(
+            name, artifact_location=location, tags={STORE_KIND: "custom_model_development"}
+        )
         return Store(patient, uri, made, artifacts)
     if experiment.lifecycle_stage != "active":
         raise StoreError(f"MLflow at {uri}: experiment {name!r} is deleted; restore it, or purge it with `mlflow gc`")
@@ -148,7 +150,7 @@ def _refuse_foreign_lock(path: Path) -> None:
 UPLOADS = {"log_artifacts", "log_artifact", "log_model_artifacts"}
 
 
-class Meter:
+class UploadMeter:
     """How long a store has kept us waiting; `limit` in seconds."""
 
     def __init__(self, limit: float) -> None:
@@ -170,7 +172,7 @@ class Meter:
 class Patient:
     """A client whose questions run the meter, uploads apart."""
 
-    def __init__(self, client: MlflowClient, meter: Meter) -> None:
+    def __init__(self, client: MlflowClient, meter: UploadMeter) -> None:
         self._client, self._meter = client, meter
 
     def __getattr__(self, name: str) -> Any:
@@ -185,7 +187,7 @@ class Patient:
         return ask
 
 
-def _watched(work: Callable[[], T], meter: Meter) -> T:
+def _watched(work: Callable[[], T], meter: UploadMeter) -> T:
     """Runs `work` in a thread that is given up, not awaited, once the meter is over its limit."""
     outcome: dict[str, Any] = {}
 

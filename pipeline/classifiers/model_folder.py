@@ -1,0 +1,141 @@
+"""The folder that a trained model lives in: complete in itself, checked before it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from pipeline.classifiers.base import TextClassifier, model_class
+from pipeline.core.errors import UserError
+from pipeline.core.io import atomic_folder, read_json, write_json, write_text
+from pipeline.core.manifest import check_manifest, write_manifest
+from pipeline.core.schemas import Labels, Record
+from pipeline.text.boilerplate import Boilerplate
+from pipeline.text.normalize import TEXT_VERSION
+
+VERSIONED_PACKAGES = ("numpy", "scikit-learn", "torch", "transformers")
+
+
+class ModelInfo(Record, frozen=True):
+    """What the manifest says of a model.
+
+    `label_rates` are the shares of training rows with each theme, `hardware` the device and precision of training.
+    """
+
+    model: str
+    labels: Labels
+    thresholds: dict[str, float]
+    abstain_band: float
+    text_version: int
+    threads: int
+    training_rows: int
+    training_digest: str
+    label_rates: dict[str, float]
+    hardware: dict[str, str]
+    versions: dict[str, str]
+
+
+def save_model_folder(
+    folder: Path,
+    model: TextClassifier,
+    facts: ModelInfo,
+    boilerplate: Boilerplate,
+    explanation: Callable[[Path], None] | None = None,
+) -> None:
+    """Writes model, boilerplate list, card, what explains it and, last, the manifest: whole or not at all."""
+    with atomic_folder(folder) as temporary:
+        model.save(temporary)
+        if explanation:
+            explanation(temporary)
+        write_json(temporary / "boilerplate.json", boilerplate)
+        write_text(temporary / "README.md", model_card(facts))
+        write_manifest(temporary, "model", msgspec.to_builtins(facts))
+
+
+def inspect_model_folder(folder: Path) -> tuple[ModelInfo, str]:
+    """What a folder holds, all its files checked, and a name such as `tfidf-1a2b3c4d`, which changes with any byte.
+
+    Raises:
+        UserError: if the folder is missing, damaged, or made by another version of the text preparation.
+    """
+    manifest = check_manifest(folder, "model")
+    try:
+        facts = msgspec.convert(manifest.facts, ModelInfo)
+    except msgspec.ValidationError as error:
+        raise _of_another_version(folder, error) from error
+    if facts.text_version != TEXT_VERSION:
+        raise UserError(
+            f"{folder}: made for text preparation {facts.text_version}, this is {TEXT_VERSION}; train the model again"
+        )
+    return facts, f"{facts.model}-{manifest.digest[:8]}"
+
+
+def load_model_folder(folder: Path, threads: int | None = None) -> tuple[TextClassifier, ModelInfo, Boilerplate, str]:
+    """Model, facts, boilerplate list and name; `threads` to compute with, by default those of training.
+
+    Raises:
+        UserError: if the folder is missing, damaged, or made by another version of the text preparation.
+    """
+    facts, name = inspect_model_folder(folder)
+    try:
+        with ThreadPoolExecutor() as pool:  # its patterns take .2 s to compile, in which a model reads its weights
+            reading = pool.submit(read_json, folder / "boilerplate.json", Boilerplate)
+            model = model_class(facts.model).load(folder, facts.labels, threads or facts.threads)
+            boilerplate = reading.result()
+    except UserError as error:  # the digests are right, so the file is as it was written, by code that wrote another
+        raise _of_another_version(folder, error) from error
+    return model, facts, boilerplate, name
+
+
+def _of_another_version(folder: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{folder}: made by another version of this project ({error}); train the model again, "
+        "or name another version of the registered model"
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """The packages whose change may change an answer."""
+    return {name: version(name) for name in VERSIONED_PACKAGES}
+
+
+def label_rates(
+    targets: Sequence[Sequence[float]], weights: Sequence[Sequence[float]], labels: Labels
+) -> dict[str, float]:
+    """The weighted share of training rows with each theme."""
+    rates = {}
+    for column, name in enumerate(labels.names):
+        total = sum(weight[column] for weight in weights)
+        positive = sum(target[column] * weight[column] for target, weight in zip(targets, weights, strict=True))
+        rates[name] = round(positive / total, 4) if total else 0.0
+    return rates
+
+
+def model_card(facts: ModelInfo) -> str:
+    """The folder's README."""
+    rates = "\n".join(
+        f"| {name} | {facts.thresholds.get(name, 0.0):.3f} | {rate:.1%} |" for name, rate in facts.label_rates.items()
+    )
+    return f"""# {facts.model}: themes of news paragraphs
+
+Takes a prepared paragraph and gives a probability per theme. {facts.labels.task}, trained on {facts.training_rows} rows
+(digest {facts.training_digest[:16]}).
+
+| theme | threshold | share of training rows |
+| --- | ---: | ---: |
+{rates}
+
+A theme is given at or over its threshold; one within {facts.abstain_band} below it is reported as undecided.
+
+```python
+from pipeline import Classifier
+
+Classifier.load("models/{facts.model}")("…")
+```
+
+How good it is, and when not to use it: docs/model-card.md of the project and reports/{facts.model}/.
+"""

@@ -1,0 +1,83 @@
+"""Text -> windows of tokens, without torch: what training and every engine read alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from pipeline.core.arrays import Array
+from pipeline.core.schemas import SINGLE_LABEL, Task
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+STRIDE = 64
+"""Tokens that neighbouring windows of an over-long text share, so that no sentence is only seen cut."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Token ids of every window, special tokens included, and the index of the text it was cut from."""
+
+    ids: list[list[int]]
+    owner: list[int]
+
+    @property
+    def starts(self) -> list[int]:
+        """Where each text's windows begin."""
+        return [at for at, owner in enumerate(self.owner) if not at or owner != self.owner[at - 1]]
+
+
+class WindowTokenizer:
+    """Cuts prepared texts into windows of at most `max_tokens` tokens; nothing is dropped.
+
+    `folder` is in Hugging Face layout, with a tokenizer.json.
+    """
+
+    def __init__(self, folder: Path, prefix: str, max_tokens: int) -> None:
+        self._folder = folder
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self.pad = int(json.loads((folder / "config.json").read_bytes()).get("pad_token_id") or 0)
+        self._first, self._last = self._tokenizer.encode("").ids
+        self._prefix = self._tokenizer.encode(prefix.strip(), add_special_tokens=False).ids if prefix.strip() else []
+        self.room = max_tokens - len(self._prefix) - 2
+
+    def __call__(self, texts: Sequence[str]) -> Windows:
+        """The windows of all texts in order; a text without a single token still has one window."""
+        ids, owner = [], []
+        for index, encoding in enumerate(self._tokenizer.encode_batch(list(texts), add_special_tokens=False)):
+            tokens = encoding.ids
+            starts = range(0, max(1, len(tokens) - STRIDE), self.room - STRIDE) if len(tokens) > self.room else (0,)
+            for start in starts:
+                ids.append([self._first, *self._prefix, *tokens[start : start + self.room], self._last])
+                owner.append(index)
+        return Windows(ids=ids, owner=owner)
+
+    def save(self, folder: Path) -> None:
+        """Copies the tokenizer's files."""
+        for name in TOKENIZER_FILES:
+            if (self._folder / name).is_file():
+                (folder / name).write_bytes((self._folder / name).read_bytes())
+
+
+def pool_windows(logits: Array, windows: Windows, task: Task) -> Array:
+    """Logits of windows (windows, themes) -> of texts: the highest; single-label: the log of their mean probability."""
+    if task == SINGLE_LABEL:
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares = np.add.reduceat(powers / powers.sum(axis=1, keepdims=True), windows.starts)
+        single: Array = np.log(shares / np.bincount(windows.owner)[:, None] + 1e-12)
+        return single
+    highest: Array = np.maximum.reduceat(logits, windows.starts)
+    return highest
+
+
+def mean_direction(vectors: Array, windows: Windows) -> Array:
+    """Vectors of windows (windows, width) -> unit vectors of texts, the mean of their windows."""
+    sums = np.add.reduceat(vectors, windows.starts)
+    unit: Array = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    return unit

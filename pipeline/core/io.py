@@ -1,0 +1,144 @@
+"""Files in and out: JSON and JSONL with errors that name the line, outputs that appear whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from pipeline.core.errors import UserError
+
+T = TypeVar("T")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes.
+
+    Raises:
+        UserError: if there is no such file or it can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+
+
+def read_jsonl(path: Path, type_: type[T]) -> list[T]:
+    """Every line of a JSONL file as `type_`. Lines end at newlines alone: U+2028 and U+0085 may stand in strings.
+
+    Raises:
+        UserError: naming file and line, if a line is not JSON or does not fit `type_`.
+    """
+    return [row for _, row in read_numbered_jsonl(path, type_)]
+
+
+def read_numbered_jsonl(path: Path, type_: type[T]) -> list[tuple[int, T]]:
+    """Like `read_jsonl`, with each row's line number from 1 for errors that are found later."""
+    decoder = msgspec.json.Decoder(type_)
+    return [
+        (number, _decode(decoder, line, f"{path}:{number}"))
+        for number, line in enumerate(read_bytes(path).split(b"\n"), start=1)
+        if line.strip()
+    ]
+
+
+def read_json(path: Path, type_: type[T]) -> T:
+    """A JSON file as `type_`.
+
+    Raises:
+        UserError: if it is missing, not JSON or does not fit `type_`.
+    """
+    return _decode(msgspec.json.Decoder(type_), read_bytes(path), str(path))
+
+
+def _decode(decoder: msgspec.json.Decoder[T], data: bytes, place: str) -> T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{place}: {error}; mend or remove it") from error
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    """Writes one JSON object a line, whole or not at all."""
+    encoder = msgspec.json.Encoder()
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        for row in rows:
+            file.write(encoder.encode(row) + b"\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON with its keys in the order given, whole or not at all."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes a table whose columns are those of the first row, whole or not at all; no rows, an empty file."""
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        if rows:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def write_stdout(rows: Iterable[Any]) -> None:
+    """Prints one JSON object a line."""
+    encoder = msgspec.json.Encoder()
+    for row in rows:
+        sys.stdout.buffer.write(encoder.encode(row) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text, whole or not at all."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an exception."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its place, old content gone, when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""The pretrained encoder as a folder in Hugging Face layout."""

@@ -1,8 +1,0 @@
-"""The one exception for what a user can mend.
-
-The command line prints it as a single line and exits with 1; every other exception is a bug and keeps its traceback.
-"""
-
-
-class UserError(Exception):
-    """A mistake in files, settings or arguments. The message names place, value, expectation and remedy."""

@@ -1,0 +1,27 @@
+"""Out-of-fold scores -> the thresholds that a model ships."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.classifiers.decision import DecisionSettings, choose_thresholds
+from pipeline.core.arrays import targets_and_weights
+from pipeline.core.schemas import GOLD, FoldRow, LabelledRow, Labels, Scores
+
+
+def fit_thresholds(
+    rows: Sequence[LabelledRow],
+    folds: Sequence[FoldRow],
+    scores: Sequence[Scores],
+    labels: Labels,
+    settings: DecisionSettings,
+) -> dict[str, float]:
+    """One a theme, from 0 to 1, chosen on all out-of-fold scores of the gold setting, but for a given split's test."""
+    by_id = {row.id: row for row in rows}
+    dev = {row.article for row in folds if row.role == "dev"}
+    used = [s for s in scores if s.setting == GOLD and (by_id[s.id].split is None or by_id[s.id].article in dev)]
+    targets, weights = targets_and_weights([by_id[s.id] for s in used])
+    chosen = choose_thresholds(np.array([s.scores for s in used]), targets > 0.5, weights > 0, settings)
+    return {name: round(float(value), 4) for name, value in zip(labels.names, chosen, strict=True)}

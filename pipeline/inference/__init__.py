@@ -1,0 +1,1 @@
+"""Texts to themes with a trained model: one text, or any number of files."""

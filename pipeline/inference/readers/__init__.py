@@ -1,0 +1,1 @@
+"""Inputs of batch classification: files, folders, patterns and stdin to records. Everything streams."""

@@ -1,0 +1,1 @@
+"""Paragraphs to training rows: themes, annotations, exemplars, rules and folds."""

@@ -1,0 +1,126 @@
+"""Annotations: bound to their paragraphs by article and text, checked, compared with each other, and asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sklearn.metrics import cohen_kappa_score, f1_score
+
+from pipeline.core.errors import UserError
+from pipeline.core.io import read_numbered_jsonl, sha256
+from pipeline.core.schemas import Annotation, Labels, Paragraph
+from pipeline.labelling.rules import LabellingRules
+from pipeline.labelling.themes import check_themes
+from pipeline.text.normalize import prepare
+
+ParagraphKey = tuple[str, str]
+
+
+def paragraph_key(article: str, text: str) -> ParagraphKey:
+    """What binds an annotation to its paragraph: the article and a digest of the text (NFC, spaces collapsed)."""
+    return article, sha256(prepare(text).encode())
+
+
+def bind(path: Path, paragraphs: Sequence[Paragraph], labels: Labels) -> dict[str, dict[str, bool]]:
+    """The themes known of each annotated paragraph: paragraph id -> theme -> present or absent. Not asked, not there.
+
+    Several rows may speak of one paragraph if each theme is asked once: a theme added later is a further row.
+
+    Raises:
+        UserError: naming the line, if a row is not filled in, names a theme that is not a label or was not asked, asks
+            a theme a second time, or fits no paragraph (its text changed, or its article is gone).
+    """
+    return _bind(path, read_numbered_jsonl(path, Annotation), paragraphs, labels)
+
+
+def bind_article(
+    path: Path, article: str, paragraphs: Sequence[Paragraph], labels: Labels
+) -> dict[str, dict[str, bool]]:
+    """The same for the rows of one article."""
+    rows = [(number, row) for number, row in read_numbered_jsonl(path, Annotation) if row.article == article]
+    return _bind(path, rows, paragraphs, labels)
+
+
+def _bind(
+    path: Path, rows: Sequence[tuple[int, Annotation]], paragraphs: Sequence[Paragraph], labels: Labels
+) -> dict[str, dict[str, bool]]:
+    by_key = {paragraph_key(paragraph.article, paragraph.text): paragraph for paragraph in paragraphs}
+    known: dict[str, dict[str, bool]] = {}
+    for number, row in rows:
+        place = f"{path}:{number}"
+        present = _checked_themes(row, labels, place)
+        paragraph = by_key.get(paragraph_key(row.article, row.text))
+        if paragraph is None:
+            raise UserError(f"{place}: {_why_unbound(row, paragraphs)}")
+        themes = known.setdefault(paragraph.id, {})
+        for theme in row.asked:
+            if theme in themes:
+                raise UserError(
+                    f"{place}: theme {theme!r} of this paragraph is annotated already; keep one of the rows"
+                )
+            themes[theme] = theme in present
+    return known
+
+
+def _checked_themes(row: Annotation, labels: Labels, place: str) -> tuple[str, ...]:
+    if row.themes is None:
+        raise UserError(f"{place}: themes is null; fill in a list of {', '.join(row.asked)}, or [] for none")
+    check_themes(row.themes, row.asked, labels, place)
+    for reader, reading in row.readings.items():
+        check_themes(reading, row.asked, labels, f"{place}: readings.{reader}")
+    return row.themes
+
+
+def _why_unbound(row: Annotation, paragraphs: Sequence[Paragraph]) -> str:
+    texts = [paragraph.text for paragraph in paragraphs if paragraph.article == row.article]
+    if not texts:
+        return f"article {row.article!r} is not among the articles; restore it or remove its rows"
+    near = difflib.get_close_matches(prepare(row.text), texts, n=1, cutoff=0.0)[0]
+    return (
+        f"no paragraph of {row.article} has this text (any more).\n  annotated: {row.text}\n  nearest:   {near}\n"
+        "  Read it again: put the new text and themes into the row, or remove it"
+    )
+
+
+def agreement(path: Path, labels: Labels) -> dict[str, object]:
+    """How far the first two readings of each row agree, per theme: F1, Cohen's kappa and the number of differences.
+
+    F1 is symmetric in the two readings. Kappa is None where both readings hold one and the same value throughout.
+    """
+    rows = [row for _, row in read_numbered_jsonl(path, Annotation) if len(row.readings) >= 2]
+    themes: dict[str, object] = {}
+    for theme in labels.names:
+        pairs = [
+            [theme in reading for reading in list(row.readings.values())[:2]] for row in rows if theme in row.asked
+        ]
+        if not pairs:
+            continue
+        first, second = zip(*pairs, strict=True)
+        both = len(set(first) | set(second)) > 1
+        themes[theme] = {
+            "f1": round(float(f1_score(first, second, zero_division=1.0)), 4),
+            "kappa": round(float(cohen_kappa_score(first, second)), 4) if both else None,
+            "different": sum(a != b for a, b in pairs),
+        }
+    readers = sorted({reader for row in rows for reader in row.readings})
+    return {"rows": len(rows), "readers": readers, "themes": themes}
+
+
+def to_fill_in(
+    paragraphs: Iterable[Paragraph], known: dict[str, dict[str, bool]], labels: Labels, rules: LabellingRules
+) -> list[Annotation]:
+    """A row for each paragraph with themes that nobody has been asked about yet; `suggested` is what the rules say."""
+    rows = []
+    for paragraph in paragraphs:
+        asked = tuple(theme for theme in labels.names if theme not in known.get(paragraph.id, {}))
+        votes = rules.votes(paragraph.text)
+        suggested = tuple(theme for theme in asked if theme in votes and votes[theme].probability > 0.5)
+        if asked:
+            rows.append(
+                Annotation(
+                    article=paragraph.article, text=paragraph.text, asked=asked, themes=None, suggested=suggested
+                )
+            )
+    return rows

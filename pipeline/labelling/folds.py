@@ -1,0 +1,87 @@
+"""Articles -> folds: whole articles are held out together; a split that the table brings is respected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import GroupKFold
+
+from pipeline.core.errors import UserError
+from pipeline.core.io import sha256
+from pipeline.core.schemas import FoldRow, LabelledRow, Split
+from pipeline.core.settings import Count, Probability, Settings
+
+
+class SplitSettings(Settings, frozen=True):
+    """Section `split` of configs/pipeline.yaml."""
+
+    folds: Count
+    leave_one_out_up_to: Count
+    seed: int
+    exemplars: Probability
+
+
+def assign_folds(rows: Sequence[LabelledRow], settings: SplitSettings) -> list[FoldRow]:
+    """One row an article, sorted by article. Articles with neither gold nor an exemplar are never held out.
+
+    Without a given split: leave one article out up to `leave_one_out_up_to` gold articles, else `folds` groups of about
+    the same number of rows. The share `exemplars` of the exemplars is `dev`: no fold learns them, so that thresholds
+    can be chosen on them; which they are, and in which fold each is scored, the digest of its text says. With a given
+    split: `test` and `dev` articles are fold 0; without `dev` a fifth of the training articles is set aside as `dev`,
+    so that thresholds never see what they score.
+
+    Raises:
+        UserError: if fewer than two gold articles are there, or an article stands on two sides of a given split.
+    """
+    articles = sorted({row.article for row in rows})
+    gold = sorted({row.article for row in rows if row.provenance == "gold"})
+    if len(gold) < 2:
+        raise UserError(f"{len(gold)} annotated article(s): at least 2 are needed to hold one out; annotate more")
+    if any(row.split for row in rows):
+        return _given(rows, articles, settings)
+    folds = _folds(rows, gold, settings)
+    held_out = {article: FoldRow(article=article, fold=fold, role="test") for article, fold in folds.items()}
+    for row in rows:
+        chance, fold = _chance(row.text)
+        if row.provenance == "exemplar" and chance < settings.exemplars:
+            held_out[row.article] = FoldRow(article=row.article, fold=fold % len(set(folds.values())), role="dev")
+    return [held_out.get(article, FoldRow(article=article, fold=None, role="train")) for article in articles]
+
+
+def _chance(text: str) -> tuple[float, int]:
+    """A number in [0, 1) and a large one that any text has once and for all."""
+    number = int(sha256(text.encode())[:16], 16)
+    return (number >> 32) / 2**32, number & (2**32 - 1)
+
+
+def _folds(rows: Sequence[LabelledRow], gold: Sequence[str], settings: SplitSettings) -> dict[str, int]:
+    if len(gold) <= settings.leave_one_out_up_to:
+        return {article: number for number, article in enumerate(gold)}
+    if settings.folds < 2:
+        raise UserError(f"split.folds: {settings.folds}, expected at least 2; mend the setting")
+    groups = [row.article for row in rows if row.provenance == "gold"]
+    splitter = GroupKFold(min(settings.folds, len(gold)), shuffle=True, random_state=settings.seed)
+    held_out = enumerate(splitter.split(np.zeros(len(groups)), groups=groups))
+    return {groups[index]: number for number, (_, indices) in held_out for index in indices}
+
+
+def _given(rows: Sequence[LabelledRow], articles: Sequence[str], settings: SplitSettings) -> list[FoldRow]:
+    roles: dict[str, Split] = {}
+    for row in rows:
+        role = row.split or "train"
+        if roles.setdefault(row.article, role) != role:
+            raise UserError(
+                f"row {row.id}: article {row.article!r} stands in {roles[row.article]} and in {role}; "
+                "give all rows of an article the same split"
+            )
+    if "test" not in roles.values():
+        raise UserError("the given split has no test rows; mark some articles as test, or give no split at all")
+    if "dev" not in roles.values():
+        training = [article for article in articles if roles[article] == "train"]
+        rng = np.random.default_rng(settings.seed)
+        for index in rng.permutation(len(training))[: max(1, len(training) // 5)]:
+            roles[training[index]] = "dev"
+    if "train" not in roles.values():
+        raise UserError("the given split leaves no training rows; mark some articles as train")
+    return [FoldRow(article=a, fold=None if roles[a] == "train" else 0, role=roles[a]) for a in articles]

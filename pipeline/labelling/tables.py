@@ -1,0 +1,66 @@
+"""Labelled tables from anywhere: JSONL, CSV or TSV with id, article, language, text, themes and optional split."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.errors import UserError
+from pipeline.core.io import read_bytes, read_numbered_jsonl
+from pipeline.core.schemas import Labels, Record, Split
+from pipeline.labelling.themes import check_themes
+from pipeline.text.encodings import decode
+
+
+class TableRow(Record, frozen=True):
+    """A row of a labelled table from anywhere. `themes` None means not annotated: the rules speak."""
+
+    id: str
+    article: str
+    language: str
+    text: str
+    themes: tuple[str, ...] | None = None
+    split: Split | None = None
+
+
+def read_table(path: Path, labels: Labels) -> list[TableRow]:
+    """A labelled table in JSONL, or CSV/TSV with `themes` as `a;b` (an empty cell is "no theme").
+
+    Raises:
+        UserError: naming file and line, if a row does not fit, an id stands twice, or a theme is not a label.
+    """
+    numbered = _read_delimited(path) if path.suffix in (".csv", ".tsv") else read_numbered_jsonl(path, TableRow)
+    seen: set[str] = set()
+    for number, row in numbered:
+        place = f"{path}:{number}"
+        if row.id in seen:
+            raise UserError(f"{place}: id {row.id!r} stands twice; make the ids unique")
+        seen.add(row.id)
+        if row.themes is not None:
+            check_themes(row.themes, labels.names, labels, place)
+    return [row for _, row in numbered]
+
+
+def _read_delimited(path: Path) -> list[tuple[int, TableRow]]:
+    text = decode(read_bytes(path), str(path))
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",", strict=True
+    )
+    columns = ("id", "article", "language", "text", "themes")
+    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    if missing:
+        raise UserError(f"{path}:1: no column {', '.join(missing)}; there are {', '.join(reader.fieldnames or ())}")
+    rows = []
+    try:
+        for row in reader:
+            themes = tuple(theme.strip() for theme in (row["themes"] or "").split(";") if theme.strip())
+            split: Any = row.get("split") or None
+            if split not in (None, "train", "dev", "test"):
+                raise UserError(f"{path}:{reader.line_num}: split {split!r} is not train, dev or test; mend it")
+            facts = {name: row[name] or "" for name in columns if name != "themes"}
+            rows.append((reader.line_num, TableRow(**facts, themes=themes, split=split)))
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: {error}; mend the quoting") from error
+    return rows

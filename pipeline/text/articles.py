@@ -1,0 +1,33 @@
+"""Files -> articles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.core.errors import UserError
+from pipeline.core.io import read_bytes
+from pipeline.core.schemas import Article
+from pipeline.text.encodings import decode
+
+
+def read_articles(folder: Path) -> list[Article]:
+    """Every .txt file of a folder as an article, sorted by name.
+
+    Raises:
+        UserError: if the folder is missing or holds no .txt file, or a file is no text that can be read.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; put one .txt file an article there, or name another folder")
+    paths = sorted(folder.glob("*.txt"))
+    if not paths:
+        raise UserError(f"{folder}: no .txt file in it; put one .txt file an article there")
+    return [read_article(path) for path in paths]
+
+
+def read_article(path: Path) -> Article:
+    """One text file as an article whose id is the file's stem.
+
+    Raises:
+        UserError: if it can't be read as text.
+    """
+    return Article(id=path.stem, source=path.name, text=decode(read_bytes(path), str(path)))

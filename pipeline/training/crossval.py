@@ -1,0 +1,129 @@
+"""Out-of-fold probabilities: each gold row scored by models that never saw its article."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from tqdm import tqdm
+
+from pipeline.classifiers.base import Setup, TextClassifier
+from pipeline.core.errors import UserError
+from pipeline.core.schemas import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Scores
+from pipeline.core.settings import Settings
+
+
+class CrossvalSettings(Settings, frozen=True):
+    """Section `crossval` of configs/pipeline.yaml."""
+
+    seeds: list[int]
+    transfer: bool
+    rules_as_teacher: bool
+
+
+@dataclass(frozen=True)
+class FoldFit:
+    """One model to be fitted, and the gold rows and exemplars that it then scores."""
+
+    setting: str
+    seed: int
+    fold: int
+    training: list[LabelledRow]
+    held_out: list[LabelledRow]
+
+
+def plan_fits(
+    rows: Sequence[LabelledRow], folds: Sequence[FoldRow], settings: CrossvalSettings, model: type[TextClassifier]
+) -> list[FoldFit]:
+    """Every fit of a model: each fold with each seed; with the first seed also rules as teacher, and transfer.
+
+    Raises:
+        UserError: if no seed is given or a fold has nothing to learn from.
+    """
+    if not settings.seeds:
+        raise UserError("crossval.seeds: empty; give at least one number")
+    places = {row.article: row for row in folds}
+    seeds = settings.seeds if model.seeded else settings.seeds[:1]
+    fits = [fit for seed in seeds for fit in _fold_fits(rows, places, GOLD, seed)]
+    if model.learns and settings.rules_as_teacher:
+        fits += _fold_fits([_taught_by_rules(row) for row in rows], places, RULES, seeds[0])
+    if model.learns and settings.transfer:
+        fits += _transfer_fits(rows, places, seeds[0])
+    for fit in fits:
+        if not fit.training and fit.setting == GOLD:
+            raise UserError(f"fold {fit.fold}: no labelled row to learn from; annotate another article")
+    return [fit for fit in fits if fit.training and fit.held_out]
+
+
+def _fold_fits(
+    rows: Sequence[LabelledRow], places: Mapping[str, FoldRow], setting: str, seed: int
+) -> Iterator[FoldFit]:
+    learnt = [row for row in rows if places[row.article].role != "dev" and any(row.weights)]
+    for fold in sorted({place.fold for place in places.values() if place.fold is not None}):
+        yield FoldFit(
+            setting=setting,
+            seed=seed,
+            fold=fold,
+            training=[row for row in learnt if places[row.article].fold != fold],
+            held_out=[row for row in rows if places[row.article].fold == fold and row.provenance != "rule"],
+        )
+
+
+def _taught_by_rules(row: LabelledRow) -> LabelledRow:
+    """An article's row as if nobody had annotated it. Held-out rows meet their labels by id, whatever they carry."""
+    if row.provenance == "exemplar":
+        return row
+    return msgspec.structs.replace(row, targets=row.rule_targets, weights=row.rule_weights)
+
+
+def _transfer_fits(rows: Sequence[LabelledRow], places: Mapping[str, FoldRow], seed: int) -> Iterator[FoldFit]:
+    """Trained on one language alone, scored on the gold of every article of others that has no row among them."""
+    given = any(row.split for row in rows)
+    usable = [row for row in rows if any(row.weights) and (places[row.article].fold is None or not given)]
+    for language in sorted({row.language for row in rows if row.provenance == "gold"}):
+        training = [row for row in usable if row.language == language]
+        seen = {row.article for row in training}
+        held_out = [
+            row
+            for row in rows
+            if row.provenance == "gold"
+            and places[row.article].fold is not None
+            and row.language != language
+            and row.article not in seen
+        ]
+        yield FoldFit(setting=TRANSFER + language, seed=seed, fold=0, training=training, held_out=held_out)
+
+
+def cross_validate(
+    fits: Sequence[FoldFit], model: type[TextClassifier], setup: Setup
+) -> tuple[list[Scores], list[CurvePoint]]:
+    """Fits and scores, in the order of the plan."""
+    scores, curve = [], []
+    for fit in tqdm(fits, desc="cross-validation", unit="fit", disable=None):
+        found, points = _fitted(fit, model(replace(setup, seed=fit.seed)))
+        scores += found
+        curve += points
+    return scores, curve
+
+
+def _fitted(fit: FoldFit, classifier: TextClassifier) -> tuple[list[Scores], list[CurvePoint]]:
+    """What a model fitted so gives the rows held out, and its learning curve."""
+    where: dict[str, Any] = {"setting": fit.setting, "seed": fit.seed, "fold": fit.fold}
+    watched = [row for row in fit.held_out if row.provenance == "gold"]
+    curve = [
+        CurvePoint(
+            **where,
+            epoch=epoch.number,
+            loss=round(epoch.loss, 6),
+            held_out_loss=None if epoch.held_out_loss is None else round(epoch.held_out_loss, 6),
+        )
+        for epoch in classifier.fit(fit.training, watched)
+    ]
+    predicted = classifier.predict([row.text for row in fit.held_out])
+    scores = [
+        Scores(id=row.id, scores=tuple(round(float(value), 6) for value in values), **where)
+        for row, values in zip(fit.held_out, predicted, strict=True)
+    ]
+    return scores, curve

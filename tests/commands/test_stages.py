@@ -1,0 +1,294 @@
+"""The real pipeline: real graph, encoder and articles, in a repository of its own, with one seed and one epoch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, THEMES
+from tests.project import Project
+
+pytestmark = pytest.mark.slow
+
+SKIN = ("pipeline.commands", "pipeline.__main__")
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The pipeline, run once from nothing."""
+    project = Project.copy(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("spy"))
+    project.commit()
+    assert len(project.repro()) == 4 + 5 + 2 + 2 + 5 + 2 + 1 + 1 + 1 + 1
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def fresh(project: Project) -> Project:
+    """The project as it was committed after its first run."""
+    project.restore()
+    return project
+
+
+def read(project: Project, name: str) -> object:
+    return json.loads((project.folder / name).read_text())
+
+
+def test_the_pipeline_makes_what_it_promises(project: Project) -> None:
+    metrics = read(project, "reports/metrics.json")
+    assert isinstance(metrics, dict)
+    assert list(metrics) == ["majority", "rules", "zeroshot", "tfidf", "transformer"]
+    assert all(len(numbers) <= 20 for numbers in metrics.values())
+    assert {"f1_macro/rules_as_teacher", "f1_macro/transfer_from_ru"} <= set(metrics["transformer"])
+    for model in ("tfidf", "transformer", "compact", "cascade"):
+        assert (project.folder / "models" / model / "manifest.json").is_file()
+    sizes = {
+        m: sum(p.stat().st_size for p in (project.folder / "models" / m).rglob("*")) for m in ("transformer", "compact")
+    }
+    assert sizes["compact"] < 150e6 < sizes["transformer"]
+    assert not [p for p in project.folder.glob("models/**/*") if p.suffix in (".pkl", ".bin", ".pt", ".joblib")]
+    verdicts = read(project, "reports/verdicts.json")
+    assert isinstance(verdicts, list)
+    assert {v["verdict"] for v in verdicts} <= {"better", "worse", "within noise"}
+
+
+def test_no_derived_file_would_enter_git(project: Project) -> None:
+    tracked = project.run("git", "ls-files").splitlines()
+    assert not [name for name in tracked if name.startswith(("models/", "data/"))]
+    assert {"dvc.lock", "reports/metrics.json", "reports/comparison.md"} <= set(tracked)
+
+
+def test_each_stage_declares_the_modules_it_runs(project: Project) -> None:
+    """What the processes had loaded, but for the command line's skin and packages that hold nothing, dvc.lock covers."""
+    lock = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
+    loaded = [json.loads(line) for line in (project.spy / "loaded.jsonl").read_text().splitlines()]
+    for name, stage in lock.items():
+        arguments = stage["cmd"].split()[3:]
+        (modules, *_) = [entry["modules"] for entry in loaded if entry["argv"][1:] == arguments]
+        files = [path for module in modules if not module.startswith(SKIN) and (path := _file(module))]
+        declared = [Path(dep["path"]) for dep in stage["deps"]]
+        assert not [path for path in files if not any(path.is_relative_to(dep) for dep in declared)], name
+
+
+def _file(module: str) -> Path | None:
+    """The module's file; none for a package, which holds a docstring alone (tests/test_project.py)."""
+    path = Path(module.replace(".", "/"))
+    return None if (ROOT / path).is_dir() else path.with_suffix(".py")
+
+
+def test_repeating_runs_nothing(fresh: Project) -> None:
+    assert fresh.repro() == []
+
+
+def test_forcing_changes_no_byte_of_the_lock(fresh: Project) -> None:
+    before = (fresh.folder / "dvc.lock").read_bytes()
+    forced = ["paragraphs", "label", "split", "encoder", "crossval@zeroshot", "crossval@tfidf"]
+    forced += ["train@tfidf", "train@transformer", "evaluate@transformer", "compare"]
+    assert fresh.repro("--force", "--single-item", *forced) == forced
+    assert (fresh.folder / "dvc.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "ran"),
+    [
+        ("configs/tfidf.yaml", "C: 10", "C: 5", "crossval@tfidf"),
+        ("pipeline/classifiers/tfidf.py", "Baseline: ", "The baseline: ", "crossval@tfidf"),
+        ("configs/themes.yaml", "en: Education}", "en: Schooling}", "compare"),
+    ],
+)
+def test_what_is_not_the_transformers_re_runs_nothing_of_it(
+    file: str, old: str, new: str, ran: str, fresh: Project
+) -> None:
+    fresh.replace(file, old, new)
+    stages = fresh.repro()
+    assert ran in stages
+    assert not [stage for stage in stages if stage.endswith("@transformer")]
+
+
+def test_another_choice_of_thresholds_repeats_no_cross_validation(fresh: Project) -> None:
+    fresh.replace("configs/pipeline.yaml", "f1_tolerance: 0.01", "f1_tolerance: 0.2")
+    stages = fresh.repro("thresholds@tfidf", "train@tfidf")
+    assert stages == ["thresholds@tfidf", "train@tfidf"]
+
+
+def test_dvc_shows_metrics_plots_and_experiments(fresh: Project) -> None:
+    fresh.run("dvc", "exp", "run", "-n", "softer", "-S", "configs/tfidf.yaml:C=0.1")
+    assert "softer" in fresh.run("dvc", "exp", "show", "--csv")
+    assert "tfidf.f1_macro" in fresh.run("dvc", "metrics", "show")
+    assert "tfidf." in fresh.run("dvc", "metrics", "diff", "HEAD")
+    for command in ("show", "diff"):
+        fresh.run("dvc", "plots", command, "--out", "drawn")
+        page = (fresh.folder / "drawn/index.html").read_text()
+        for picture in ("precision-recall", "reliability", "risk-coverage", "themes", "confusion", "loss", "cascade"):
+            assert picture in page
+
+
+def test_all_models_classify_as_a_user_would(project: Project) -> None:
+    for model in ("tfidf", "transformer", "compact", "cascade"):
+        project.run("taqyryp", "classify", "seeds/articles", "--model", f"models/{model}", "-o", f"{model}.jsonl")
+        rows = [json.loads(line) for line in (project.folder / f"{model}.jsonl").read_text().splitlines()]
+        assert sum(row["status"] != "rejected" for row in rows) == 65
+        (project.folder / f"{model}.jsonl").unlink()
+
+
+ARTICLE = (
+    "Ауыл мектептеріне жаңа мұғалімдер келді\n\n"
+    "Облыстық білім басқармасының мәліметінше, биыл ауыл мектептеріне алпыс жас мұғалім орналасты.\n\n"
+    "Читайте также\n\n"
+    "Мемлекеттік қызметке орналасқысы келетіндер үшін ашық конкурс жарияланып, үміткерлер тест тапсырады.\n\n"
+    "Синоптиктер ертең қар жауатынын айтады.\n"
+)
+
+
+def test_an_article_without_annotations_is_taught_by_rules(fresh: Project) -> None:
+    (fresh.folder / "seeds/articles/005_new.txt").write_text(ARTICLE)
+    fresh.repro("crossval@tfidf", "train@tfidf")
+    rows = [json.loads(line) for line in (fresh.folder / "data/labelled.jsonl").read_text().splitlines()]
+    ruled = [row for row in rows if row["provenance"] == "rule"]
+    assert [row["article"] for row in ruled] == ["005_new"] * 4
+    assert ruled[1]["targets"][0] > 0.8
+    assert ruled[1]["weights"][0] > 0.2
+    assert ruled[2]["targets"][2] > 0.8
+    manifest = read(fresh, "models/tfidf/manifest.json")
+    assert isinstance(manifest, dict)
+    assert manifest["facts"]["training_rows"] == len([row for row in rows if any(row["weights"])])
+    scored = {json.loads(line)["id"] for line in (fresh.folder / "data/oof/tfidf.jsonl").read_text().splitlines()}
+    assert not [id_ for id_ in scored if id_.startswith("005_new")]
+
+
+def test_an_article_is_added_as_the_readme_says(fresh: Project) -> None:
+    (fresh.folder / "seeds/articles/005_new.txt").write_text(ARTICLE)
+    printed = fresh.run("taqyryp", "annotate", "seeds/articles/005_new.txt")
+    rows = [json.loads(line) for line in printed.splitlines()]
+    for row, themes in zip(rows, (["education"], ["education"], ["meritocracy"], []), strict=True):
+        row["themes"] = themes
+    with (fresh.folder / "seeds/annotations.jsonl").open("a") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    fresh.repro("evaluate@tfidf")
+    scores = read(fresh, "reports/tfidf/scores.json")
+    assert isinstance(scores, dict)
+    assert (scores["articles"], scores["rows"]) == (6, 69)
+
+
+def test_a_theme_is_added_as_the_readme_says(fresh: Project) -> None:
+    fresh.replace("configs/themes.yaml", "digitalisation]", "digitalisation, youth]")
+    article = "004_83efe2f806625967"
+    printed = fresh.run("taqyryp", "annotate", f"seeds/articles/{article}.txt")
+    rows = [json.loads(line) for line in printed.splitlines()]
+    assert [row["asked"] for row in rows] == [["youth"]] * 15
+    for row in rows:
+        row["themes"] = ["youth"] if "жас" in row["text"].lower() else []
+    with (fresh.folder / "seeds/annotations.jsonl").open("a") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    fresh.repro("evaluate@tfidf")
+    report = read(fresh, "reports/labelling.json")
+    assert isinstance(report, dict)
+    waiting = report["awaiting"]
+    assert waiting == {**dict.fromkeys(THEMES, 0), "youth": report["rows"]["gold"] + report["rows"]["exemplar"] - 15}
+    labels = read(fresh, "data/labels.json")
+    assert isinstance(labels, dict)
+    assert labels["names"] == [*THEMES, "youth"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "parts"),
+    [
+        (
+            "configs/tfidf.yaml",
+            "sublinear_tf: true",
+            "sublinear_tf: maybe",
+            ["configs/tfidf.yaml: sublinear_tf", "maybe"],
+        ),
+        ("configs/themes.yaml", "prevention, ", "", ["names.prevention: not one of labels", "add or remove it"]),
+        ("seeds/annotations.jsonl", '"themes":["education"]', '"themes":["educatoin"]', ["seeds/annotations.jsonl:"]),
+    ],
+)
+def test_a_users_mistake_stops_the_pipeline_with_its_place(
+    file: str, old: str, new: str, parts: list[str], fresh: Project
+) -> None:
+    fresh.replace(file, old, new)
+    printed = fresh.run("dvc", "repro", "evaluate@tfidf", fails=True)
+    assert "Traceback" not in printed
+    for part in parts:
+        assert part in printed
+
+
+GERMAN = {
+    "wetter": [
+        "Am Wochenende regnet es im Norden, im Süden bleibt es trocken und warm.",
+        "Die Temperaturen sinken in der Nacht auf fünf Grad, gegen Morgen kommt Nebel auf.",
+        "Ein Sturm zieht über die Küste, der Wetterdienst warnt vor Böen.",
+        "Der Schnee bleibt in den Bergen liegen, im Tal taut es bei Sonne.",
+        "Nach Tagen der Hitze bringt ein Gewitter endlich Regen und Abkühlung.",
+        "Für morgen sagt der Wetterdienst Wolken und leichten Wind voraus.",
+    ],
+    "sport": [
+        "Die Mannschaft gewann das Spiel mit zwei Toren in der letzten Minute.",
+        "Der Trainer lobte nach dem Sieg die Abwehr und den jungen Torwart.",
+        "Beim Turnier in der Halle traten zwölf Vereine gegeneinander an.",
+        "Die Läuferin holte Gold über zehn Kilometer und verbesserte ihre Bestzeit.",
+        "Nach der Niederlage steht der Verein auf dem letzten Platz der Tabelle.",
+        "Der Stürmer verletzte sich im Training und fällt für das Spiel aus.",
+    ],
+    "wirtschaft": [
+        "Die Firma eröffnet ein neues Werk und stellt zweihundert Arbeiter ein.",
+        "Die Preise für Strom und Gas stiegen im letzten Monat um drei Prozent.",
+        "Die Bank senkt die Zinsen, der Kredit für Betriebe wird billiger.",
+        "Der Umsatz des Handels wuchs, die Börse reagierte mit steigenden Kursen.",
+        "Das Unternehmen meldet Verluste und streicht Stellen in der Verwaltung.",
+        "Die Ausfuhr von Maschinen nahm zu, die Industrie hofft auf mehr Aufträge.",
+    ],
+}
+
+
+@pytest.mark.parametrize("task", ["single-label", "multi-label"])
+def test_other_themes_in_another_language_go_the_same_way(task: str, project: Project, tmp_path: Path) -> None:
+    table = tmp_path / "table.jsonl"
+    with table.open("w") as file:
+        for theme, texts in GERMAN.items():
+            for number, text in enumerate(texts):
+                row = {"id": f"{theme}-{number}", "article": f"a{number}", "language": "de", "text": text}
+                file.write(json.dumps({**row, "themes": [theme]}) + "\n")
+    themes, rules = tmp_path / "themes.yaml", tmp_path / "rules.yaml"
+    themes.write_text(f"task: {task}\nlabels: [wetter, sport, wirtschaft]\n")
+    rules.write_text("rules: []\n")
+    files = {name: str(tmp_path / name) for name in ("labelled", "labels", "folds", "report")}
+    settings = ["--settings", "configs/pipeline.yaml"]
+    given = ["--labelled", files["labelled"], "--labels", files["labels"]]
+    project.run(
+        "taqyryp", "label", "--table", str(table), "--themes", str(themes), "--rules", str(rules), *settings,
+        "--out", files["labelled"], "--labels", files["labels"], "--report", files["report"],
+    )  # fmt: skip
+    project.run("taqyryp", "split", "--labelled", files["labelled"], *settings, "--out", files["folds"])
+    for model, least in (("tfidf", 0.3), ("transformer", 0.6)):
+        made = {name: str(tmp_path / model / name) for name in ("scores", "curves")}
+        thresholds = str(tmp_path / model / "thresholds")
+        config = ["--model", model, "--config", f"configs/{model}.yaml", "--encoder", "models/encoder", *given]
+        outs = [part for name, path in made.items() for part in (f"--{name}", path)]
+        project.run("taqyryp", "crossval", *config, "--folds", files["folds"], *settings, *outs)
+        project.run(
+            "taqyryp", "thresholds", *given, "--folds", files["folds"], "--scores", made["scores"], *settings,
+            "--out", thresholds,
+        )  # fmt: skip
+        project.run(
+            "taqyryp", "evaluate", "--model", model, *given, "--folds", files["folds"], "--scores", made["scores"],
+            "--curves", made["curves"], *settings, "--scored", str(tmp_path / model / "scored"),
+            "--out", str(tmp_path / model / "report"),
+        )  # fmt: skip
+        report = json.loads((tmp_path / model / "report/scores.json").read_text())
+        assert report["figures"]["f1_macro"] >= least, model
+        out = tmp_path / model / "model"
+        project.run(
+            "taqyryp", "train", *config, "--thresholds", thresholds, "--boilerplate", "configs/boilerplate.yaml",
+            *settings, "--out", str(out),
+        )  # fmt: skip
+        text = tmp_path / "neu.jsonl"
+        text.write_text('{"id": "neu", "text": "Heute regnet es, morgen kommt Schnee und Wind."}\n')
+        printed = project.run("taqyryp", "classify", str(text), "--unit", "paragraph", "--model", str(out), "-o", "-")
+        row = json.loads(printed.splitlines()[0])
+        assert set(row["scores"]) == set(GERMAN)
+        if task == "single-label":
+            assert len(row["themes"]) == 1

@@ -1,0 +1,124 @@
+"""Every figure against scikit-learn or a hand count; intervals that cover; a bootstrap that keeps articles together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss, f1_score, jaccard_score, precision_score, recall_score
+
+from pipeline.evaluation.metrics import (
+    ScoredTable,
+    bootstrap_interval,
+    bootstrap_weights,
+    compute_metrics,
+    count_decisions,
+    macro_mean,
+    reliability,
+)
+
+NAMES = ("a", "b", "c")
+
+
+def scored(seed: int = 0, rows: int = 40, **values: Any) -> ScoredTable:
+    rng = np.random.default_rng(seed)
+    scores = rng.random((2, rows, 3))
+    facts: dict[str, Any] = {
+        "ids": np.array([str(n) for n in range(rows)]),
+        "articles": np.array([f"art{n % 6}" for n in range(rows)]),
+        "languages": np.array(["kk" if n % 2 else "ru" for n in range(rows)]),
+        "targets": rng.random((rows, 3)) < (scores[0] + 0.3) / 2,
+        "known": np.ones((rows, 3), dtype=bool),
+        "scores": scores,
+        "decisions": scores > 0.5,
+    }
+    return ScoredTable(**{**facts, **values})
+
+
+@given(st.integers(0, 500))
+@settings(max_examples=25, deadline=None)
+def test_figures_are_scikit_learns(seed: int) -> None:
+    data = scored(seed)
+    figures = compute_metrics(data, NAMES)
+    each = [(data.targets, decisions) for decisions in data.decisions]
+
+    def mean(function: Any, **options: Any) -> float:
+        return float(np.mean([function(t, d, zero_division=0.0, **options) for t, d in each]))
+
+    assert figures["f1_macro"] == pytest.approx(mean(f1_score, average="macro"), abs=1e-4)
+    assert figures["f1_micro"] == pytest.approx(mean(f1_score, average="micro"), abs=1e-4)
+    assert figures["precision/a"] == pytest.approx(
+        mean(lambda t, d, **o: precision_score(t[:, 0], d[:, 0], **o)), abs=1e-4
+    )
+    assert figures["recall/b"] == pytest.approx(mean(lambda t, d, **o: recall_score(t[:, 1], d[:, 1], **o)), abs=1e-4)
+    assert figures["jaccard"] == pytest.approx(
+        np.mean([jaccard_score(t, d, average="samples", zero_division=1.0) for t, d in each]), abs=1e-4
+    )
+    assert figures["exact_match"] == pytest.approx(np.mean([(t == d).all(1).mean() for t, d in each]), abs=1e-4)
+    assert figures["brier"] == pytest.approx(
+        np.mean([brier_score_loss(data.targets[:, c], s[:, c]) for s in data.scores for c in range(3)]), abs=1e-4
+    )
+
+
+def test_unknown_cells_count_nowhere() -> None:
+    data = scored()
+    known = data.known.copy()
+    known[:20, 0] = False
+    masked, rest = scored(known=known), data.where(np.arange(40) >= 20)
+    assert compute_metrics(masked, NAMES)["f1/a"] == compute_metrics(rest, NAMES)["f1/a"]
+    assert compute_metrics(masked, NAMES)["ap/a"] == compute_metrics(rest, NAMES)["ap/a"]
+    assert compute_metrics(masked, NAMES)["f1/b"] == compute_metrics(data, NAMES)["f1/b"]
+
+
+def test_a_theme_without_positives_is_left_out() -> None:
+    targets = scored().targets.copy()
+    targets[:, 2] = False
+    figures = compute_metrics(scored(targets=targets), NAMES)
+    assert "f1/c" not in figures
+    assert "ap/c" not in figures
+    assert figures["f1_macro"] == pytest.approx((figures["f1/a"] + figures["f1/b"]) / 2, abs=1e-4)
+
+
+def test_perfect_probabilities_are_calibrated() -> None:
+    targets = scored().targets
+    perfect = scored(scores=np.stack([targets, targets]).astype(float), decisions=np.stack([targets, targets]))
+    figures = compute_metrics(perfect, NAMES)
+    assert (figures["brier"], figures["ece"], figures["f1_macro"], figures["ap_macro"]) == (0.0, 0.0, 1.0, 1.0)
+
+
+def test_reliability_counts_every_cell() -> None:
+    assert sum(size for _, _, size in reliability(scored())) == 2 * 40 * 3
+
+
+def test_weighted_counts_are_counts_of_the_sample() -> None:
+    data = scored()
+    weights = bootstrap_weights(data.articles, 5, seed=1, by_article=True)
+    for sample, f1 in zip(weights, count_decisions(data, weights).f1(), strict=True):
+        rows = np.repeat(np.arange(40), sample.astype(int))
+        drawn = ScoredTable(
+            data.ids[rows], data.articles[rows], data.languages[rows], data.targets[rows], data.known[rows],
+            data.scores[:, rows], data.decisions[:, rows],
+        )  # fmt: skip
+        assert f1 == pytest.approx(count_decisions(drawn).f1())
+
+
+def test_a_bootstrap_by_article_draws_whole_articles() -> None:
+    articles = np.array(["a"] * 10 + ["b"] * 10)
+    weights = bootstrap_weights(articles, 400, seed=0, by_article=True)
+    per_article = weights.reshape(400, 2, 10).sum(2)
+    assert set(per_article.ravel().tolist()) == {0.0, 10.0, 20.0}
+    alone = bootstrap_weights(articles, 400, seed=0, by_article=False)
+    assert (alone.sum(1) == 20).all()
+    assert len(set(alone.reshape(400, 2, 10).sum(2).ravel().tolist())) > 3
+
+
+def test_an_interval_covers_the_middle() -> None:
+    assert bootstrap_interval(np.linspace(0, 1, 1001), 0.9) == (0.05, 0.95)
+    assert bootstrap_interval(np.array([np.nan, 0.5, 0.5]), 0.9) == (0.5, 0.5)
+
+
+def test_macro_of_nothing_is_nothing() -> None:
+    assert np.isnan(macro_mean(np.array([[np.nan, np.nan]]))).all()

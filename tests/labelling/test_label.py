@@ -1,0 +1,232 @@
+"""Gold where annotated, rules elsewhere, unknown where neither speaks; tables from anywhere by the same road."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.core.schemas import LabelledRow, Labels, Paragraph
+from pipeline.core.settings import load_settings
+from pipeline.labelling.label import (
+    LabelSettings,
+    label_exemplars,
+    label_paragraphs,
+    label_table,
+    labelling_report,
+    read_exemplars,
+)
+from pipeline.labelling.rules import LabellingRules, Rule, RuleSettings
+from pipeline.labelling.tables import read_table
+from pipeline.labelling.themes import ThemeSettings, display_names, read_labels
+from tests.conftest import ROOT, THEMES
+
+LABELS = Labels(task="multi-label", names=("school", "sport"))
+WEIGHTS = LabelSettings(gold_weight=1.0, exemplar_weight=0.8, rule_weight=0.5)
+RULES = LabellingRules(
+    RuleSettings(
+        rules=[
+            Rule(name="school", theme="school", votes="for", confidence=0.9, any={"kk": ["мектеп*"], "ru": ["школ*"]}),
+            Rule(name="pupils", theme="school", votes="for", confidence=0.75, any={"ru": ["ученик*"]}),
+            Rule(name="no-school", theme="school", votes="against", confidence=0.8, unless={"ru": ["школ*", "учен*"]}),
+        ]
+    ),
+    LABELS.names,
+)
+
+
+def paragraph(number: int, text: str, article: str = "a") -> Paragraph:
+    return Paragraph(id=f"{article}-{number}", article=article, position=number, kind="body", language="ru", text=text)
+
+
+def labelled(text: str, known: dict[str, bool] | None = None) -> LabelledRow:
+    found = {"a-1": known} if known is not None else {}
+    return label_paragraphs([paragraph(1, text)], found, LABELS, RULES, WEIGHTS)[0]
+
+
+def test_gold_is_taken_as_it_is() -> None:
+    row = labelled("Школа открылась.", {"school": False, "sport": True})
+    assert (row.targets, row.weights, row.provenance) == ((0.0, 1.0), (1.0, 1.0), "gold")
+    assert row.rule_targets == pytest.approx((0.9, 0.0))
+    assert row.rule_weights == pytest.approx((0.4, 0.0))
+
+
+def test_a_theme_nobody_was_asked_about_weighs_nothing() -> None:
+    row = labelled("Школа открылась.", {"sport": True})
+    assert (row.targets, row.weights) == ((0.0, 1.0), (0.0, 1.0))
+
+
+def test_rules_speak_where_nobody_annotated() -> None:
+    row = labelled("Школа открылась.")
+    assert (row.targets, row.weights, row.provenance) == (row.rule_targets, row.rule_weights, "rule")
+    assert labelled("Завтра снег.").targets == pytest.approx((0.2, 0.0))
+    assert labelled("Завтра снег.").weights == pytest.approx((0.3, 0.0))
+
+
+def test_where_no_rule_speaks_a_theme_is_unknown() -> None:
+    assert labelled("Учение прошло.").weights == (0.0, 0.0)
+
+
+def test_the_report_measures_each_rule() -> None:
+    texts = ["Школа и ученики.", "Школа закрыта.", "Ученики гуляли.", "Завтра снег."]
+    known = {"a-1": {"school": True, "sport": False}, "a-2": {"school": False}, "a-4": {"school": False, "sport": True}}
+    paragraphs = [paragraph(number, text) for number, text in enumerate(texts, start=1)]
+    rows = label_paragraphs(paragraphs, known, LABELS, RULES, WEIGHTS)
+    found = labelling_report(rows, LABELS, RULES, {})
+    assert found["rows"] == {"gold": 3, "rule": 1}
+    assert found["positives"] == {"school": {"ru": 1}, "sport": {"ru": 1}}
+    assert found["without_theme"] == 1
+    assert found["awaiting"] == {"school": 1, "sport": 2}
+    school, pupils, none = found["rules"]
+    assert (school["hits"], school["coverage"], school["overlap"], school["conflict"]) == (2, 0.5, 0.5, 0.0)
+    assert school["precision"] == {"ru": {"right": 1, "of": 2, "share": 0.5}}
+    assert (pupils["hits"], pupils["precision"]["ru"]["of"]) == (2, 1)
+    assert (none["hits"], none["precision"]) == (1, {"ru": {"right": 1, "of": 1, "share": 1.0}})
+
+
+EXEMPLAR = {
+    "language": "kk",
+    "asked": ["school", "sport"],
+    "themes": ["school"],
+    "kind": "k",
+    "register": "r",
+    "by": "b",
+}
+
+
+def exemplars(tmp_path: Path, *rows: dict[str, Any]) -> Path:
+    path = tmp_path / "exemplars.jsonl"
+    path.write_text("".join(json.dumps({**EXEMPLAR, **row}, ensure_ascii=False) + "\n" for row in rows))
+    return path
+
+
+def test_the_report_counts_exemplars_and_judges_rules_on_the_challenge_set(tmp_path: Path) -> None:
+    several = read_exemplars(
+        exemplars(
+            tmp_path,
+            {"text": "Жаңа мектеп ашылды.", "kind": "positive"},
+            {"text": "Мектеп туралы ән шырқалды.", "themes": [], "kind": "near-miss"},
+            {"text": "Балалар доп ойнады.", "themes": ["school", "sport"], "kind": "positive"},
+        ),
+        LABELS,
+        {},
+    )
+    rows = label_exemplars(several, LABELS, RULES, WEIGHTS)
+    found = labelling_report([], LABELS, RULES, {}, several, rows)
+    assert found["exemplars"] == {
+        "kk": {
+            "near-miss": {"rows": 1, "school": 0, "sport": 0, "none": 1},
+            "positive": {"rows": 2, "school": 2, "sport": 1, "none": 0},
+        }
+    }
+    assert found["rules_on_challenge"] == {"kk": {"rows": 3, "f1_macro": 0.25, "f1/school": 0.5, "f1/sport": 0.0}}
+    assert found["rules"][0]["precision"] == {"kk": {"right": 1, "of": 2, "share": 0.5}}
+
+
+def test_exemplars_train_and_are_never_held_out(tmp_path: Path) -> None:
+    path = exemplars(
+        tmp_path, {"text": "Жаңа мектеп ашылды."}, {"text": "Қар жауды.", "themes": [], "asked": ["sport"]}
+    )
+    first, second = label_exemplars(read_exemplars(path, LABELS, {}), LABELS, RULES, WEIGHTS)
+    assert (first.id, first.article, first.provenance) == ("exemplar-0001", "exemplar-0001", "exemplar")
+    assert (first.targets, first.weights) == ((1.0, 0.0), (0.8, 0.8))
+    assert second.weights == (0.0, 0.8)
+
+
+RUN = "бір екі үш төрт бес алты"
+
+
+@pytest.mark.parametrize(
+    ("rows", "part"),
+    [
+        ([{"text": "т", "themes": ["chess"]}], ":1: theme 'chess' is not one of"),
+        ([{"text": "т", "asked": ["sport"]}], "'school' is given but not asked"),
+        ([{"text": f"Сол {RUN}."}, {"text": f"Бұл {RUN} жеті"}], ":2: shares 'бір екі үш төрт бес алты' with"),
+        ([{"text": "Алтын: ЖЕТІ, сегіз тоғыз он жүз мың."}], "with gold-1"),
+    ],
+)
+def test_exemplars_that_do_not_fit_are_refused(rows: list[dict[str, Any]], part: str, tmp_path: Path) -> None:
+    gold = msgspec.structs.replace(labelled("жеті сегіз тоғыз он жүз мың"), id="gold-1")
+    with pytest.raises(UserError) as error:
+        read_exemplars(exemplars(tmp_path, *rows), LABELS, {gold.id: gold.text})
+    assert part in str(error.value)
+
+
+TABLE = 'id,article,language,text,themes,split\n1,a,kk,"Мектеп, ашылды",school;sport,train\n2,b,kk,Қар жауды,,test\n'
+
+
+def test_a_table_is_labelled_by_the_same_road(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE)
+    first, second = label_table(read_table(path, LABELS), LABELS, RULES, WEIGHTS)
+    assert (first.text, first.targets, first.split, first.language) == ("Мектеп, ашылды", (1.0, 1.0), "train", "kk")
+    assert (second.targets, second.weights, second.provenance) == ((0.0, 0.0), (1.0, 1.0), "gold")
+
+
+def test_a_jsonl_table_may_hold_rows_that_nobody_annotated(tmp_path: Path) -> None:
+    path = tmp_path / "table.jsonl"
+    path.write_text('{"id":"1","article":"a","language":"ru","text":"Школа"}\n')
+    (row,) = label_table(read_table(path, LABELS), LABELS, RULES, WEIGHTS)
+    assert row.provenance == "rule"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (TABLE.replace("themes", "topics"), ["table.csv:1", "no column themes", "there are id, article"]),
+        (TABLE.replace("school;sport", "school;chess"), ["table.csv:2", "'chess' is not one of school, sport"]),
+        (TABLE.replace("2,b", "1,b"), ["table.csv:3", "id '1' stands twice"]),
+        (TABLE.replace(",test", ",exam"), ["split 'exam' is not train, dev or test"]),
+        (TABLE.replace("Қар жауды", '"Қар жауды'), ["table.csv:", "mend the quoting"]),
+    ],
+)
+def test_a_broken_table_is_refused(text: str, parts: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_table(path, LABELS)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_a_single_label_table_has_one_theme_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE)
+    with pytest.raises(UserError, match="2 themes, but the task is single-label"):
+        read_table(path, Labels(task="single-label", names=LABELS.names))
+
+
+def settings(**values: Any) -> ThemeSettings:
+    return ThemeSettings(**{"task": "multi-label", "labels": ["school", "sport"], **values})
+
+
+def test_the_shipped_themes() -> None:
+    themes = load_settings(ROOT / "configs/themes.yaml", ThemeSettings)
+    labels = read_labels(themes, Path("themes.yaml"))
+    assert labels == Labels(task="multi-label", names=THEMES)
+    assert display_names(themes, labels)["education"] == "Education"
+
+
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({"labels": []}, "labels: empty"),
+        ({"labels": ["a", "a"]}, "'a' stands twice"),
+        ({"labels": ["a;b"]}, "holds ';'"),
+        ({"names": {"chess": {"en": "Chess"}}}, "names.chess: not one of labels"),
+        ({"descriptions": {"chess": {"en": "Chess"}}}, "descriptions.chess: not one of labels"),
+    ],
+)
+def test_broken_themes_are_refused(values: dict[str, Any], part: str) -> None:
+    with pytest.raises(UserError) as error:
+        read_labels(settings(**values), Path("themes.yaml"))
+    assert part in str(error.value)
+
+
+def test_a_theme_without_an_english_name_shows_another() -> None:
+    shown = display_names(settings(names={"school": {"kk": "Мектеп"}}), LABELS)
+    assert shown == {"school": "Мектеп", "sport": "sport"}

@@ -1,0 +1,43 @@
+"""Articles and records come in whole; what is not text is refused with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.text.articles import read_articles
+from tests.conftest import ROOT
+
+
+def test_the_seeds_are_five_articles() -> None:
+    articles = read_articles(ROOT / "seeds/articles")
+    assert [article.id[:3] for article in articles] == ["000", "001", "002", "003", "004"]
+    assert articles[2].text.startswith("ОҚО-да білім саласындағы")
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("\ufeffТақырып".encode())
+    assert read_articles(tmp_path)[0].text == "Тақырып"
+
+
+def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        read_articles(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"no \.txt file in it"):
+        read_articles(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "part"),
+    [
+        ("Бірінші\nЕкінші ".encode() + b"\xcf\xf0\xe8\xe2\xe5\xf2", "a.txt:2: byte 0xcf is not UTF-8"),
+        ("Тема\n\n".encode() + b"\x00\x01", "a.txt:3: a NUL byte"),
+    ],
+)
+def test_what_is_not_text_is_refused(data: bytes, part: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+    with pytest.raises(UserError) as error:
+        read_articles(tmp_path)
+    assert part in str(error.value)

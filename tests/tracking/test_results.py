@@ -1,0 +1,69 @@
+"""What dvc.lock says of a result, without MLflow; and the scored rows from which models are compared."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.evaluation.metrics import ScoredTable
+from pipeline.tracking.results import _lineage, _params
+
+LOCK = {
+    "label": {
+        "outs": [{"path": "data/labelled.jsonl", "md5": "a"}],
+        "params": {"configs/themes.yaml": {"task": "multi-label", "labels": ["a", "b"]}},
+    },
+    "encoder": {
+        "outs": [{"path": "models/encoder", "md5": "b.dir"}],
+        "params": {"configs/pipeline.yaml": {"encoder": 1}},
+    },
+    "crossval@one": {
+        "deps": [{"path": "data/labelled.jsonl", "md5": "a"}, {"path": "pipeline/training/crossval.py", "md5": "c"}],
+        "outs": [{"path": "data/oof/one.jsonl", "md5": "d"}],
+        "params": {
+            "configs/one.yaml": {"rate": 0.5, "ngrams": [1, 2]},
+            "configs/pipeline.yaml": {"crossval": {"seeds": [0], "transfer": True}},
+            "configs/themes.yaml": {"names": {"a": {"en": "A"}}, "descriptions": {"a": "about a"}},
+        },
+    },
+    "crossval@two": {"deps": [{"path": "models/encoder"}], "outs": [{"path": "data/oof/two.jsonl", "md5": "e"}]},
+    "evaluate@one": {"deps": [{"path": "data/oof/one.jsonl"}], "outs": [{"path": "reports/one", "md5": "f.dir"}]},
+    "compare": {"deps": [{"path": "reports/one"}], "outs": [{"path": "reports/metrics.json", "md5": "g"}]},
+}
+
+
+def test_a_result_has_the_stages_it_came_from_and_no_others() -> None:
+    assert list(_lineage(LOCK, ["evaluate@one", "train@one"])) == ["crossval@one", "evaluate@one", "label"]
+    assert list(_lineage(LOCK, ["crossval@two"])) == ["crossval@two", "encoder"]
+
+
+def test_parameters_are_flat_and_named_as_in_the_files_without_display_names() -> None:
+    assert _params(_lineage(LOCK, ["evaluate@one"]).values()) == {
+        "crossval.seeds": "[0]",
+        "crossval.transfer": "true",
+        "descriptions.a": "about a",
+        "labels": '["a","b"]',
+        "ngrams": "[1,2]",
+        "rate": "0.5",
+        "task": "multi-label",
+    }
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 3), st.integers(1, 6), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_scored_rows_come_back_as_they_went(seeds: int, rows: int, themes: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scored = ScoredTable(
+        ids=np.array([f"r{n}" for n in range(rows)]),
+        articles=np.array([f"a{n // 2}" for n in range(rows)]),
+        languages=np.array(["kk"] * rows),
+        targets=rng.random((rows, themes)) > 0.5,
+        known=rng.random((rows, themes)) > 0.2,
+        scores=rng.random((seeds, rows, themes)),
+        decisions=rng.random((seeds, rows, themes)) > 0.5,
+    )
+    back = ScoredTable.of(scored.rows(dict.fromkeys(scored.ids.tolist(), "digest")))
+    for name in ("ids", "articles", "languages", "targets", "known", "scores", "decisions"):
+        assert (getattr(back, name) == getattr(scored, name)).all(), name
+        assert getattr(back, name).shape == getattr(scored, name).shape

@@ -1,0 +1,248 @@
+"""A compact model answers as the one that it was made from."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from pipeline import Classifier
+from pipeline.classifiers.base import Setup, model_class
+from pipeline.classifiers.model_folder import save_model_folder
+from pipeline.classifiers.openvino import Engine
+from pipeline.classifiers.quantization import WORDS, layer, rows_in_int8, smoothquant_int8
+from pipeline.core.errors import UserError
+from pipeline.core.manifest import check_manifest
+from pipeline.core.schemas import LabelledRow, Labels
+from pipeline.core.settings import load_settings
+from pipeline.text.boilerplate import Boilerplate
+from pipeline.training.export import ExportSettings, GateRow, Original, export_compact, judge_form, to_gate_row
+from pipeline.training.prune_vocabulary import needed_ids, prune_vocabulary
+from pipeline.training.train import train_model
+from tests.classifiers.test_classifiers import TRANSFORMER
+from tests.conftest import ROOT, THEMES
+
+LONG = "Мектептегі білім сапасы туралы айтылды. " * 12
+UNSEEN = ["Ауыл мектебіне жаңа директор келді.", "В городе открыли бассейн 🏊.", "ß", "ә" * 700, LONG]
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory, rows: list[LabelledRow], labels: Labels
+) -> Path:
+    """A folder of a transformer on the tiny encoder."""
+    path = tmp_path_factory.mktemp("trained")
+    (path / "transformer.yaml").write_text(TRANSFORMER)
+    short = [msgspec.structs.replace(row, text=row.text[:150]) for row in rows]
+    setup = Setup(labels, path / "transformer.yaml", tiny_encoder, 1, 0)
+    model, facts = train_model("transformer", short, setup, dict.fromkeys(THEMES, 0.4), 0.05)
+    save_model_folder(path / "model", model, facts, load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate))
+    return path / "model"
+
+
+def gate(*forms: Any, **changes: Any) -> ExportSettings:
+    facts = {"alphabet": "", "calibration_rows": 30, "equal_decisions": 0.99, "f1_loss": 0.01}
+    return ExportSettings(forms=forms, **(facts | changes))
+
+
+@pytest.fixture(scope="module")
+def judging(rows: list[LabelledRow], labels: Labels) -> list[GateRow]:
+    return [to_gate_row(row, labels) for row in rows]
+
+
+def made(trained: Path, folder: Path, judging: list[GateRow], settings: ExportSettings) -> dict[str, Any]:
+    folder.mkdir()
+    return msgspec.to_builtins(export_compact(trained, folder, [row.text for row in judging], judging, settings))
+
+
+def scores(classifier: Classifier, texts: list[str]) -> np.ndarray:
+    return np.array([list(prediction.scores.values()) for prediction in classifier(texts)])
+
+
+@pytest.mark.parametrize(("form", "near"), [("float32", 1e-5), ("bfloat16", 2e-2), ("int8", 5e-2)])
+def test_each_form_answers_as_the_trained_model(
+    form: str, near: float, trained: Path, tmp_path: Path, judging: list[GateRow]
+) -> None:
+    tried = made(trained, tmp_path / "model", judging, gate(form, equal_decisions=0.9, f1_loss=1.0))
+    assert list(tried) == [form]
+    compact = Classifier.load(tmp_path / "model")
+    texts = [row.text for row in judging] + UNSEEN
+    assert scores(compact, texts) == pytest.approx(scores(Classifier.load(trained), texts), abs=near)
+    assert check_manifest(tmp_path / "model", "model").facts["model"] == "compact"
+    assert compact.facts.thresholds == Classifier.load(trained).facts.thresholds
+
+
+@pytest.mark.parametrize(("form", "near"), [("float32", 1e-5), ("bfloat16", 2e-2), ("int8", 5e-2)])
+def test_without_openvino_torch_gives_the_same_answers(
+    form: str, near: float, trained: Path, tmp_path: Path, judging: list[GateRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(trained, tmp_path / "model", judging, gate(form, equal_decisions=0.9, f1_loss=1.0))
+    texts = [row.text for row in judging] + UNSEEN
+    before = scores(Classifier.load(tmp_path / "model"), texts)
+    monkeypatch.delitem(sys.modules, "pipeline.classifiers.openvino")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    compact = Classifier.load(tmp_path / "model")
+    assert type(compact._model.engine).__name__ == "TorchEngine"  # type: ignore[attr-defined]
+    assert scores(compact, texts) == pytest.approx(before, abs=near)
+
+
+def test_an_answer_does_not_hang_on_its_neighbours(trained: Path, tmp_path: Path, judging: list[GateRow]) -> None:
+    made(trained, tmp_path / "model", judging, gate("int8", equal_decisions=0.5, f1_loss=1.0))
+    compact = Classifier.load(tmp_path / "model", threads=2)
+    texts = [row.text for row in judging] + UNSEEN
+    alone = np.concatenate([scores(compact, [text]) for text in texts])
+    assert scores(compact, texts) == pytest.approx(alone, abs=1e-3)
+    assert scores(compact, texts[::-1])[::-1] == pytest.approx(alone, abs=1e-3)
+
+
+@pytest.mark.parametrize("form", ["float32", "bfloat16", "int8"])
+def test_padding_is_not_seen_and_attention_is_sharp(trained: Path, form: str) -> None:
+    original = Original(trained, "")
+    tensors = dict(original.tensors)
+    for name in tensors:  # or a random encoder attends to all alike, and nothing would show
+        if "attention.self.query.weight" in name or "attention.self.key.weight" in name:
+            tensors[name] = tensors[name] * 20
+    chance = np.random.default_rng(0)
+    known = tensors[WORDS].shape[0]
+    windows = [chance.integers(5, known, length).tolist() for length in (3, 15, 16, 17, 31, 40, 40, 59)]
+    expected = np.concatenate([reference(tensors, original.shape, window) for window in windows])
+    if form == "int8":
+        tensors = smoothquant_int8(
+            tensors, Engine(tensors, original.shape, "float32", 1, watched=True).extremes(windows)
+        )
+    precision: Any = "bfloat16" if form == "int8" else form
+    found = Engine(tensors, original.shape, precision, 2)(windows)[1]
+    assert np.abs(found - expected).mean() < {"float32": 1e-5, "bfloat16": 2e-3, "int8": 4e-3}[form] * expected.std()
+
+
+def reference(tensors: Any, shape: Any, window: list[int]) -> np.ndarray:
+    """Sentence vector of one window, by the textbook, in float64."""
+
+    def norm(x: np.ndarray, name: str) -> np.ndarray:
+        x = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + shape.epsilon)
+        return x * tensors[f"{name}.weight"] + tensors[f"{name}.bias"]
+
+    def linear(x: np.ndarray, name: str) -> np.ndarray:
+        return x @ tensors[f"{name}.weight"].T.astype(float) + tensors[f"{name}.bias"]
+
+    places = tensors["embeddings.position_embeddings.weight"][shape.first_position :][: len(window)]
+    x = tensors[WORDS][window].astype(float) + places + tensors["embeddings.token_type_embeddings.weight"][0]
+    x = norm(x, "embeddings.LayerNorm")
+    for number in range(shape.layers):
+        of = layer(number)
+        query, key, value = (linear(x, name).reshape(len(x), shape.heads, -1).swapaxes(0, 1) for name in of.attention)
+        powers = np.exp(query @ key.swapaxes(1, 2) / np.sqrt(query.shape[2]))
+        seen = (powers / powers.sum(2, keepdims=True) @ value).swapaxes(0, 1).reshape(x.shape)
+        x = norm(x + linear(seen, of.attended), of.attended_norm)
+        inner = linear(x, of.inner)
+        inner *= 0.5 * (1 + np.vectorize(math.erf)(inner / math.sqrt(2)))
+        x = norm(x + linear(inner, of.outer), of.norm)
+    pooled = x[0] if shape.pooling == "cls" else x.mean(0)
+    return ((pooled - tensors["head.centre"]) / tensors["head.scale"])[None]
+
+
+def test_a_window_that_fails_is_an_error_and_the_engine_goes_on(
+    trained: Path, tmp_path: Path, judging: list[GateRow]
+) -> None:
+    made(trained, tmp_path / "model", judging, gate("float32", equal_decisions=0.5, f1_loss=1.0))
+    engine = Classifier.load(tmp_path / "model", threads=2)._model.engine  # type: ignore[attr-defined]
+    broken: list[Any] = [["x"] * length for length in (1, 2, 3, 4)]  # more batches than streams
+    with pytest.raises(ValueError, match="x"):
+        engine([[0, 1, 2], *broken])
+    assert engine([[0, 1, 2]])[0].shape == (1, 4)
+
+
+def test_the_first_form_that_passes_is_taken_and_none_is_an_error(
+    trained: Path, tmp_path: Path, judging: list[GateRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        small, scale = rows_in_int8(matrix)
+        return np.roll(small, 7, axis=0), scale
+
+    monkeypatch.setattr("pipeline.training.export.rows_in_int8", spoilt)
+    settings = gate("int8", "float32", equal_decisions=1.0, f1_loss=0.0)
+    tried = made(trained, tmp_path / "model", judging, settings)
+    assert list(tried) == ["int8", "float32"]
+    assert min(found["equal_decisions"] for found in tried["int8"].values()) < 1
+    with pytest.raises(UserError, match="no form passes the gate"):
+        made(trained, tmp_path / "none", judging, gate("int8", equal_decisions=1.0, f1_loss=0.0))
+    assert not list((tmp_path / "none").iterdir())
+
+
+def test_only_a_transformer_is_exported(folder: Path) -> None:
+    with pytest.raises(UserError, match="a tfidf model; only a transformer can be exported"):
+        Original(folder, "")
+
+
+def test_judgement_counts_decisions_and_f1_by_language(folder: Path, judging: list[GateRow]) -> None:
+    same = judge_form(Classifier.load(folder), Classifier.load(folder), judging)
+    assert {language: (found.equal_decisions, found.f1_loss) for language, found in same.items()} == {
+        "kk": (1.0, 0.0),
+        "ru": (1.0, 0.0),
+    }
+    assert sum(found.rows for found in same.values()) == len(judging)
+
+
+def test_what_is_exported_is_not_trained(labels: Labels) -> None:
+    with pytest.raises(UserError, match="compact is exported, not trained"):
+        model_class("compact")(Setup(labels, ROOT / "configs/tfidf.yaml", None, 1, 0))
+
+
+def unigram() -> dict[str, Any]:
+    """Pieces of three alphabets, whole words and their parts."""
+    words = ["▁", "▁мек", "теп", "▁school", "sch", "ool", "▁学校", "学", "校", "é", "▁é", "1", "!", "meктеп"]
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", *words, *"абвгдежзиклмнопрстшчьх", *"abcdefghijklmnopqrstuvwxyz"]
+    made = Tokenizer(models.Unigram([(piece, -float(n % 7)) for n, piece in enumerate(pieces)], 3, False))
+    made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    made.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
+    made.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    content: dict[str, Any] = json.loads(made.to_str())
+    return content
+
+
+@given(st.text(st.sampled_from("мектепшкола school学校é1! "), max_size=30))
+def test_text_whose_pieces_are_kept_is_cut_as_before(text: str) -> None:
+    whole = unigram()
+    kept = needed_ids(whole, "абвгдежзиклмнопрстшчьхabcdefghijklmnopqrstuvwxyz")
+    few = Tokenizer.from_str(json.dumps(prune_vocabulary(whole, kept)))
+    before = Tokenizer.from_str(json.dumps(whole)).encode(text)
+    if set(before.ids) <= set(kept.tolist()):
+        assert [int(kept[id_]) for id_ in few.encode(text).ids] == before.ids
+    assert few.encode("").tokens == ["<s>", "</s>"]
+
+
+def test_pieces_with_other_letters_leave_and_what_has_no_letter_stays() -> None:
+    whole = unigram()
+    names = [piece for piece, _ in whole["model"]["vocab"]]
+    kept = [names[id_] for id_ in needed_ids(whole, "мектп")]
+    assert kept == ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁мек", "теп", "1", "!", *"екмпт"]
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 100))
+def test_a_row_in_int8_is_within_half_a_step(seed: int, spread: float) -> None:
+    matrix = np.random.default_rng(seed).normal(0, spread, (5, 7)).astype(np.float32)
+    small, scale = rows_in_int8(matrix)
+    assert np.abs(small * scale - matrix).max() <= scale.max() * 0.5001
+    assert (np.abs(small).max(axis=1) == 127).all()
+
+
+def test_what_the_weights_take_over_the_inputs_lose() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0, 1, (6, 4)).astype(np.float32)
+    inputs = rng.normal(0, (1, 1, 50, 1), (30, 4)).astype(np.float32)
+    small = smoothquant_int8({"a.weight": weights}, {("a",): (inputs, inputs)})
+    shift = small["a.input_scale"]
+    assert shift[2] == shift.max()
+    restored = small["a.weight"] * small["a.weight_scale"] / shift
+    assert restored == pytest.approx(weights, abs=0.1)
+    low, high = small["a.input_range"]
+    assert (low, high) == pytest.approx(((inputs / shift).min(), (inputs / shift).max()))
