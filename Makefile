@@ -24,6 +24,7 @@ test: check  ## lint, types and all tests
 check: .venv/installed  ## lint, types and the fast tests
 	ruff check .
 	ruff format --check .
+	lint-imports
 	mypy
 	python -m pytest -m "not slow"
 

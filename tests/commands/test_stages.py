@@ -62,7 +62,7 @@ def test_no_derived_file_would_enter_git(project: Project) -> None:
 
 
 def test_each_stage_declares_the_modules_it_runs(project: Project) -> None:
-    """What the processes had loaded, but for the command line's skin and packages that hold nothing, dvc.lock covers."""
+    """What the processes had loaded, but for the command line and packages that hold nothing, dvc.lock covers."""
     lock = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
     loaded = [json.loads(line) for line in (project.spy / "loaded.jsonl").read_text().splitlines()]
     for name, stage in lock.items():
