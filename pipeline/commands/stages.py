@@ -180,20 +180,9 @@ def crossval(
         --labels data/labels.json --folds data/folds.jsonl --settings configs/pipeline.yaml \\
         --scores data/oof/tfidf.jsonl --curves data/curves/tfidf.jsonl
     """
-    from pipeline.classifiers.base import Setup, model_class
-    from pipeline.core.io import read_json, read_jsonl, write_jsonl
-    from pipeline.core.schemas import FoldRow, LabelledRow, Labels
-    from pipeline.core.settings import Count, load_section
-    from pipeline.training import crossval as core
+    from pipeline.training.crossval import run_crossval
 
-    names, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
-    threads = load_section(settings, "threads", Count)
-    setup = Setup(labels=names, config=config, encoder=encoder, threads=threads, seed=0)
-    kind = model_class(model)
-    fits = core.plan_fits(rows, places, load_section(settings, "crossval", core.CrossvalSettings), kind)
-    found, curve = core.cross_validate(fits, kind, setup)
-    write_jsonl(scores, found)
-    write_jsonl(curves, curve)
+    run_crossval(model, config, encoder, labelled, labels, folds, settings, scores, curves)
 
 
 @click.command()
@@ -210,20 +199,9 @@ def thresholds(labelled: Path, labels: Path, folds: Path, scores: Path, settings
     taqyryp thresholds --labelled data/labelled.jsonl --labels data/labels.json --folds data/folds.jsonl \\
         --scores data/oof/tfidf.jsonl --settings configs/pipeline.yaml --out data/thresholds/tfidf.json
     """
-    from pipeline.classifiers.decision import DecisionSettings
-    from pipeline.core.io import read_json, read_jsonl, write_json
-    from pipeline.core.schemas import FoldRow, LabelledRow, Labels, Scores
-    from pipeline.core.settings import load_section
-    from pipeline.evaluation import thresholds as core
+    from pipeline.evaluation.thresholds import run_thresholds
 
-    chosen = core.fit_thresholds(
-        read_jsonl(labelled, LabelledRow),
-        read_jsonl(folds, FoldRow),
-        read_jsonl(scores, Scores),
-        read_json(labels, Labels),
-        load_section(settings, "decision", DecisionSettings),
-    )
-    write_json(out, chosen)
+    run_thresholds(labelled, labels, folds, scores, settings, out)
 
 
 @click.command()
@@ -257,33 +235,9 @@ def train(
         --boilerplate configs/boilerplate.yaml --rules configs/rules.yaml --settings configs/pipeline.yaml \\
         --out models/tfidf
     """
-    from pipeline.classifiers import model_folder
-    from pipeline.classifiers import training_neighbours as taught
-    from pipeline.classifiers.base import Setup
-    from pipeline.classifiers.decision import DecisionSettings
-    from pipeline.core.io import read_json, read_jsonl
-    from pipeline.core.schemas import LabelledRow, Labels
-    from pipeline.core.settings import Count, load_section, load_settings
-    from pipeline.labelling.rules import RuleSettings
-    from pipeline.text.boilerplate import Boilerplate
-    from pipeline.training import train as core
-    from pipeline.training.crossval import CrossvalSettings
+    from pipeline.training.train import run_train
 
-    seed = load_section(settings, "crossval", CrossvalSettings).seeds[0]
-    threads = load_section(settings, "threads", Count)
-    setup = Setup(labels=read_json(labels, Labels), config=config, encoder=encoder, threads=threads, seed=seed)
-    band = load_section(settings, "decision", DecisionSettings).abstain_band
-    limits = read_json(thresholds, dict[str, float])
-    rows = read_jsonl(labelled, LabelledRow)
-    trained, facts = core.train_model(model, rows, setup, limits, band)
-    voters = load_settings(rules, RuleSettings) if rules else RuleSettings(rules=[])
-    model_folder.save_model_folder(
-        out,
-        trained,
-        facts,
-        load_settings(boilerplate, Boilerplate),
-        lambda folder: taught.save_training_neighbours(folder, trained, rows, setup.labels, voters),
-    )
+    run_train(model, config, encoder, labelled, labels, thresholds, boilerplate, rules, settings, out)
 
 
 @click.command()
@@ -314,26 +268,9 @@ def evaluate(
         --scores data/oof/tfidf.jsonl --curves data/curves/tfidf.jsonl \\
         --settings configs/pipeline.yaml --scored data/scored/tfidf.jsonl --out reports/tfidf
     """
-    from pipeline.classifiers.decision import DecisionSettings
-    from pipeline.core.io import atomic_folder, read_json, read_jsonl, sha256, write_csv, write_json, write_jsonl
-    from pipeline.core.schemas import GOLD, CurvePoint, FoldRow, LabelledRow, Labels, Scores
-    from pipeline.core.settings import load_section
-    from pipeline.evaluation import evaluate as core
-    from pipeline.evaluation import plot_data as pictures
+    from pipeline.evaluation.evaluate import run_evaluate
 
-    evaluation = load_section(settings, "evaluation", core.EvaluationSettings)
-    names, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
-    decision = load_section(settings, "decision", DecisionSettings)
-    parts = core.join_settings(rows, places, read_jsonl(scores, Scores), names, decision)
-    report = core.evaluate_model(parts, names, evaluation)
-    drawn = pictures.plot_data(model, parts, report, names, read_jsonl(curves, CurvePoint))
-    worst = pictures.worst_errors(parts[GOLD], rows, names.names, evaluation.worst)
-    write_jsonl(scored, parts[GOLD].rows({row.id: sha256(row.text.encode()) for row in rows}))
-    with atomic_folder(out) as folder:
-        write_json(folder / "scores.json", report)
-        write_csv(folder / "errors.csv", worst)
-        for picture, points in drawn.items():
-            write_csv(folder / "plots" / f"{picture}.csv", points)
+    run_evaluate(model, labelled, labels, folds, scores, curves, settings, scored, out)
 
 
 @click.command()
@@ -364,23 +301,9 @@ def compare(
         --labels data/labels.json --themes configs/themes.yaml --settings configs/pipeline.yaml \\
         --metrics reports/metrics.json --verdicts reports/verdicts.json --table reports/comparison.md
     """
-    from pipeline.core.io import read_json, read_jsonl, write_json, write_text
-    from pipeline.core.schemas import Labels, ScoredRow
-    from pipeline.core.settings import load_section, load_settings
-    from pipeline.evaluation import compare as core
-    from pipeline.evaluation.evaluate import EvaluationSettings, headlines
-    from pipeline.evaluation.metrics import ScoredTable
-    from pipeline.labelling.themes import ThemeSettings, display_names
+    from pipeline.evaluation.compare import run_compare
 
-    evaluation = load_section(settings, "evaluation", EvaluationSettings)
-    names = read_json(labels, Labels)
-    figures = {model: read_json(reports / model / "scores.json", dict[str, Any]) for model in models}
-    tables = {model: ScoredTable.of(read_jsonl(scored / f"{model}.jsonl", ScoredRow)) for model in models}
-    pairs = core.compare_models(tables, evaluation)
-    shown = display_names(load_settings(themes, ThemeSettings), names)
-    write_json(metrics, {model: headlines(report, names) for model, report in figures.items()})
-    write_json(verdicts, pairs)
-    write_text(table, core.comparison_table(figures, pairs, names, shown, evaluation.level))
+    run_compare(models, scored, reports, labels, themes, settings, metrics, verdicts, table)
 
 
 @click.command()
@@ -398,23 +321,9 @@ def challenge(model: Path, challenge: Path, part: str, settings: Path, out: Path
     taqyryp challenge --model models/tfidf --challenge seeds/challenge.jsonl --settings configs/pipeline.yaml \\
         --out reports/challenge/tfidf
     """
-    from pipeline.core.io import atomic_folder, write_csv, write_json
-    from pipeline.core.settings import load_section
-    from pipeline.evaluation import challenge as core
-    from pipeline.evaluation.evaluate import EvaluationSettings
-    from pipeline.inference.classifier import Classifier
-    from pipeline.labelling.label import challenge_part as part_of
-    from pipeline.labelling.label import read_exemplars
+    from pipeline.evaluation.challenge import run_challenge
 
-    classifier = Classifier.load(model)
-    rows = [row for row in read_exemplars(challenge, classifier.facts.labels, {}) if part_of(row) == part]
-    report, mistakes, risks = core.score_challenge(
-        classifier, rows, load_section(settings, "evaluation", EvaluationSettings)
-    )
-    with atomic_folder(out) as folder:
-        write_json(folder / f"{part}.json", report)
-        write_csv(folder / "errors.csv", mistakes)
-        write_csv(folder / "risk_coverage.csv", [{"model": classifier.facts.model, **point} for point in risks])
+    run_challenge(model, challenge, part, settings, out)
 
 
 @click.command()
@@ -477,20 +386,9 @@ def cascade(
         --folds data/folds.jsonl --first-scores data/oof/tfidf.jsonl --second-scores data/oof/transformer.jsonl \\
         --settings configs/cascade.yaml --out models/cascade --report reports/cascade.csv
     """
-    from pipeline.classifiers.model_folder import inspect_model_folder
-    from pipeline.core.io import atomic_folder, read_jsonl, write_csv
-    from pipeline.core.schemas import FoldRow, LabelledRow, Scores
-    from pipeline.core.settings import load_settings
-    from pipeline.training import cascade as core
+    from pipeline.training.cascade import run_cascade
 
-    facts, _ = inspect_model_folder(second)
-    rows, places = read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
-    fast, thorough = read_jsonl(first_scores, Scores), read_jsonl(second_scores, Scores)
-    evidence = core.CascadeEvidence.join(rows, places, fast, thorough, facts)
-    chosen = core.fit_bands(evidence, facts, load_settings(settings, core.CascadeSettings).disagreement)
-    with atomic_folder(out) as folder:
-        core.write_cascade(first, second, folder, chosen)
-    write_csv(report, core.tradeoff_curve(evidence, facts))
+    run_cascade(first, second, labelled, folds, first_scores, second_scores, settings, out, report)
 
 
 @click.command()

@@ -3,15 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from pipeline.classifiers.base import Setup, TextClassifier, model_class
-from pipeline.classifiers.model_folder import ModelInfo, label_rates, package_versions
+from pipeline.classifiers.decision import DecisionSettings
+from pipeline.classifiers.model_folder import ModelInfo, label_rates, package_versions, save_model_folder
+from pipeline.classifiers.training_neighbours import save_training_neighbours
 from pipeline.core.errors import UserError
-from pipeline.core.io import sha256
-from pipeline.core.schemas import LabelledRow
+from pipeline.core.io import read_json, read_jsonl, sha256
+from pipeline.core.schemas import LabelledRow, Labels
+from pipeline.core.settings import Count, load_section, load_settings
+from pipeline.labelling.rules import RuleSettings
+from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.normalize import TEXT_VERSION
+from pipeline.training.crossval import CrossvalSettings
+
+
+def run_train(
+    model: str,
+    config: Path,
+    encoder: Path | None,
+    labelled: Path,
+    labels: Path,
+    thresholds: Path,
+    boilerplate: Path,
+    rules: Path | None,
+    settings: Path,
+    out: Path,
+) -> None:
+    """The stage `train`: fits a model by the first seed of the cross-validation and writes its folder `out`.
+
+    Raises:
+        UserError: if a file is missing or broken, there is no row to train on, or thresholds and labels don't match.
+    """
+    rows, label_set = read_jsonl(labelled, LabelledRow), read_json(labels, Labels)
+    setup = Setup(
+        labels=label_set,
+        config=config,
+        encoder=encoder,
+        threads=load_section(settings, "threads", Count),
+        seed=load_section(settings, "crossval", CrossvalSettings).seeds[0],
+    )
+    band = load_section(settings, "decision", DecisionSettings).abstain_band
+    trained, info = train_model(model, rows, setup, read_json(thresholds, dict[str, float]), band)
+    votes = load_settings(rules, RuleSettings) if rules else RuleSettings(rules=[])
+
+    def explain(folder: Path) -> None:
+        save_training_neighbours(folder, trained, rows, label_set, votes)
+
+    save_model_folder(out, trained, info, load_settings(boilerplate, Boilerplate), explain)
 
 
 def train_model(
@@ -32,7 +74,7 @@ def train_model(
         )
     model = model_class(name)(setup)
     model.fit(used)
-    facts = ModelInfo(
+    info = ModelInfo(
         model=name,
         labels=setup.labels,
         thresholds=thresholds,
@@ -45,4 +87,4 @@ def train_model(
         hardware=model.hardware,
         versions=package_versions(),
     )
-    return model, facts
+    return model, info
