@@ -199,6 +199,28 @@ def annotate(article: Path, annotations: Path, themes: Path, rules: Path, boiler
 
 
 @cli.command()
+@click.argument("documents", nargs=-1, required=True, type=FILE)
+@click.option("--reports", type=FILE, default=Path("reports"), show_default=True, help="Folder of reports.")
+@click.option("--themes", type=FILE, default=Path("configs/themes.yaml"), show_default=True, help="The themes (YAML).")
+@click.option(
+    "--settings",
+    type=FILE,
+    default=Path("configs/pipeline.yaml"),
+    show_default=True,
+    help="For the level of intervals.",
+)
+def docs(documents: tuple[Path, ...], reports: Path, themes: Path, settings: Path) -> None:
+    """Write the tables and figures in DOCUMENTS anew from the reports, between their markers.
+
+    \b
+    taqyryp docs README.md docs/model-card.md seeds/README.md --reports reports
+    """
+    from pipeline.evaluation.documents import run_docs
+
+    run_docs(documents, reports, themes, settings)
+
+
+@cli.command()
 @click.argument("version")
 @click.option(
     "--choice", type=FILE, default=Path("configs/champion.yaml"), show_default=True, help="File that keeps it."
