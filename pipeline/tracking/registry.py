@@ -136,7 +136,7 @@ def _verdict(
     if 2 * len(both) < len(candidate):
         return "not comparable"
     tables = {
-        name: ScoredTable.of([row for row in rows if gold(row) in both])
+        name: ScoredTable.from_rows([row for row in rows if gold(row) in both])
         for name, rows in (("candidate", candidate), ("champion", champion))
     }
     verdict: Literal["better", "worse", "within noise"] = compare_models(tables, evaluation)[0]["verdict"]

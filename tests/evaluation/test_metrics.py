@@ -28,6 +28,7 @@ def scored(seed: int = 0, rows: int = 40, **values: Any) -> ScoredTable:
     scores = rng.random((2, rows, 3))
     facts: dict[str, Any] = {
         "ids": np.array([str(n) for n in range(rows)]),
+        "texts": np.array([f"digest {n}" for n in range(rows)]),
         "articles": np.array([f"art{n % 6}" for n in range(rows)]),
         "languages": np.array(["kk" if n % 2 else "ru" for n in range(rows)]),
         "targets": rng.random((rows, 3)) < (scores[0] + 0.3) / 2,
@@ -99,8 +100,8 @@ def test_weighted_counts_are_counts_of_the_sample() -> None:
     for sample, f1 in zip(weights, count_decisions(data, weights).f1(), strict=True):
         rows = np.repeat(np.arange(40), sample.astype(int))
         drawn = ScoredTable(
-            data.ids[rows], data.articles[rows], data.languages[rows], data.targets[rows], data.known[rows],
-            data.scores[:, rows], data.decisions[:, rows],
+            data.ids[rows], data.texts[rows], data.articles[rows], data.languages[rows], data.targets[rows],
+            data.known[rows], data.scores[:, rows], data.decisions[:, rows],
         )  # fmt: skip
         assert f1 == pytest.approx(count_decisions(drawn).f1())
 

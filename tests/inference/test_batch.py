@@ -23,10 +23,10 @@ from tqdm import tqdm
 
 from pipeline import Classifier
 from pipeline.commands.main import main
+from pipeline.inference.batch.columns import column_kind, merge_kinds
 from pipeline.inference.batch.job import BatchRequest
 from pipeline.inference.batch.rows import BatchOptions, classify_batch, classify_records
 from pipeline.inference.batch.shards import SHARD_BYTES, ShardJob, Worker
-from pipeline.inference.batch.columns import column_kind, merge_kinds
 from pipeline.inference.readers.schema import InputRecord
 from tests.conftest import ROOT, THEMES
 
