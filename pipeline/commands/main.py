@@ -209,12 +209,9 @@ def promote(version: str, choice: Path) -> None:
     \b
     taqyryp promote 3
     """
-    from pipeline.tracking import registry
-    from pipeline.tracking.store import project_root, with_store
+    from pipeline.tracking.registry import promote_version
 
-    click.echo(
-        with_store(project_root(), lambda store: registry.promote_version(store, version, choice), seconds=60), err=True
-    )
+    click.echo(promote_version(version, choice), err=True)
 
 
 for stage in STAGES:

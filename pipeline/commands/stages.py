@@ -524,30 +524,16 @@ def track(
     taqyryp track
     taqyryp track --all-experiments
     """
-    from pipeline.core.io import write_json
     from pipeline.tracking import ledger
-    from pipeline.tracking.registry import read_champion_choice
-    from pipeline.tracking.results import ResultPaths, read_results
-    from pipeline.tracking.store import StoreError
+    from pipeline.tracking.results import ResultPaths
 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
     if all_experiments:
-        ledger.track_all(settings, choice, say)
-        return
-    results = read_results(ResultPaths(lock, data, reports, models))
-    try:
-        ledger.track_results(results, settings, read_champion_choice(choice), say, hurry=receipt is not None)
-    except StoreError as error:
-        if receipt is None:
-            raise
-        say(
-            f"taqyryp: {error}\nNothing is lost. Once MLflow answers, run `taqyryp track`; "
-            "after experiments, `taqyryp track --all-experiments`."
-        )
-    if receipt is not None:
-        write_json(receipt, {result.model: result.key for result in results})
+        ledger.track_history(settings, choice, say)
+    else:
+        ledger.track_checkout(ResultPaths(lock, data, reports, models), settings, choice, say, receipt)
 
 
 STAGES = (
