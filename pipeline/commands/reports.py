@@ -1,6 +1,7 @@
 """Scores to reports, and reports to MLflow: evaluate, compare, challenge, track, and promote for people."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -94,16 +95,29 @@ def challenge(**given: Any) -> None:
     "Where a stage leaves the results' digests (JSON). MLflow out of reach is then a warning.",
     required=False,
 )
-def track(**given: Any) -> None:
+def track(
+    lock: Path,
+    data: Path,
+    reports: Path,
+    models: Path,
+    choice: Path,
+    settings: Path,
+    all_experiments: bool,
+    receipt: Path | None,
+) -> None:
     """Give each result its one run in MLflow, and its model a version; nothing is written twice.
 
     \b
     taqyryp track
     taqyryp track --all-experiments
     """
-    from pipeline.tracking.ledger import run_track
+    from pipeline.tracking.ledger import track_checkout, track_history
+    from pipeline.tracking.results import ResultPaths
 
-    run_track(**given, say=say)
+    if all_experiments:
+        track_history(settings, choice, say)
+    else:
+        track_checkout(ResultPaths(lock, data, reports, models), settings, choice, say, receipt)
 
 
 @click.command()
@@ -125,12 +139,12 @@ def docs(**given: Any) -> None:
 @click.command()
 @click.argument("version")
 @champion_file
-def promote(**given: Any) -> None:
+def promote(version: str, choice: Path) -> None:
     """Make VERSION of the registered model the champion, and keep the choice in a file to commit.
 
     \b
     taqyryp promote 3
     """
-    from pipeline.tracking.registry import run_promote
+    from pipeline.tracking.registry import promote_version
 
-    say(run_promote(**given))
+    say(promote_version(version, choice))
