@@ -1,7 +1,6 @@
 """Scores to reports, and reports to MLflow: evaluate, compare, challenge, track, and promote for people."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -95,29 +94,16 @@ def challenge(**given: Any) -> None:
     "Where a stage leaves the results' digests (JSON). MLflow out of reach is then a warning.",
     required=False,
 )
-def track(
-    lock: Path,
-    data: Path,
-    reports: Path,
-    models: Path,
-    choice: Path,
-    settings: Path,
-    all_experiments: bool,
-    receipt: Path | None,
-) -> None:
+def track(**given: Any) -> None:
     """Give each result its one run in MLflow, and its model a version; nothing is written twice.
 
     \b
     taqyryp track
     taqyryp track --all-experiments
     """
-    from pipeline.tracking.ledger import track_checkout, track_history
-    from pipeline.tracking.results import ResultPaths
+    from pipeline.tracking.ledger import run_track
 
-    if all_experiments:
-        track_history(settings, choice, say)
-    else:
-        track_checkout(ResultPaths(lock, data, reports, models), settings, choice, say, receipt)
+    run_track(**given, say=say)
 
 
 @click.command()
@@ -139,7 +125,7 @@ def docs(**given: Any) -> None:
 @click.command()
 @click.argument("version")
 @champion_file
-def promote(version: str, choice: Path) -> None:
+def promote(**given: Any) -> None:
     """Make VERSION of the registered model the champion, and keep the choice in a file to commit.
 
     \b
@@ -147,4 +133,4 @@ def promote(version: str, choice: Path) -> None:
     """
     from pipeline.tracking.registry import promote_version
 
-    say(promote_version(version, choice))
+    say(promote_version(**given))

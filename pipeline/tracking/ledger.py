@@ -27,6 +27,24 @@ EXPERIMENT = re.compile(r"refs/exps/(..)/([^/]+)/([^/,]+)")
 Say = Callable[[str], None]
 
 
+def run_track(
+    lock: Path,
+    data: Path,
+    reports: Path,
+    models: Path,
+    choice: Path,
+    settings: Path,
+    all_experiments: bool,
+    receipt: Path | None,
+    say: Say,
+) -> None:
+    """The command `track`: this checkout's results, or those of every commit and experiment. See the two below."""
+    if all_experiments:
+        track_history(settings, choice, say)
+    else:
+        track_checkout(ResultPaths(lock, data, reports, models), settings, choice, say, receipt)
+
+
 def track_checkout(paths: ResultPaths, settings: Path, choice: Path, say: Say, receipt: Path | None) -> None:
     """Tracks what the files of a checkout say.
 

@@ -115,11 +115,11 @@ def _verdict(candidate: Version, champion: Version, evaluation: EvaluationSettin
     common = rows[CANDIDATE].keys() & rows[CHAMPION].keys()
     if 2 * len(common) < len(rows[CANDIDATE]):
         return "not comparable"
-    tables = {name: ScoredTable.of([row for gold, row in rows[name].items() if gold in common]) for name in rows}
+    tables = {name: ScoredTable.from_rows([row for gold, row in rows[name].items() if gold in common]) for name in rows}
     return str(compare_models(tables, evaluation)[0]["verdict"])
 
 
-def promote_version(number: str, path: Path) -> str:
+def promote_version(version: str, choice: Path) -> str:
     """Makes a version the champion, writes the choice down, and says so.
 
     Raises:
@@ -128,16 +128,16 @@ def promote_version(number: str, path: Path) -> str:
     """
 
     def promote(store: Store) -> str:
-        versions = {str(version.version): version for version in registered_versions(store)}
-        if number not in versions:
-            raise UserError(f"version {number} is not one of {', '.join(versions) or 'none yet'} of {REGISTERED}")
-        tags = versions[number].tags
+        versions = {str(known.version): known for known in registered_versions(store)}
+        if version not in versions:
+            raise UserError(f"version {version} is not one of {', '.join(versions) or 'none yet'} of {REGISTERED}")
+        tags = versions[version].tags
         write_text(
-            path,
+            choice,
             "# The champion that `taqyryp promote` was told; a rebuilt MLflow store honours it. Commit this file.\n"
             f"result: {tags[RESULT]}\nname: {tags['name']}\n",
         )
-        return _crown(store, versions[number], "chosen by hand", BY_HAND)
+        return _crown(store, versions[version], "chosen by hand", BY_HAND)
 
     return with_store(promote, BY_HAND_SECONDS)
 
