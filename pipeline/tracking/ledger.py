@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from subprocess import check_call, check_output
 
 import yaml
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import read_bytes, write_json
+from pipeline.core.io import write_json
 from pipeline.core.settings import load_section, load_settings
 from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.tracking import registry
-from pipeline.tracking.results import Origin, ResultPaths, TrackedResult, read_results
+from pipeline.tracking.results import ResultPaths, TrackedResult, read_results
 from pipeline.tracking.runs import link_cached, log_result
 from pipeline.tracking.store import Store, StoreError, project_root, with_store
 
@@ -55,7 +54,7 @@ def track_checkout(paths: ResultPaths, settings: Path, choice: Path, say: Say, r
         UserError: if the files hold no results, or dvc.lock does not know them.
         StoreError: if MLflow can't be reached or keeps us waiting, and there is no receipt to leave.
     """
-    results = read_results(paths, _checkout(paths.lock.parent))
+    results = read_results(paths._replace(tags=_origin(paths.lock.parent)))
     try:
         _track(results, settings, choice, say, in_stage=receipt is not None)
     except StoreError as error:
@@ -75,18 +74,15 @@ def track_history(settings: Path, choice: Path, say: Say) -> None:
     Raises:
         StoreError: if MLflow can't be reached or keeps us waiting.
     """
-    root = project_root()
-    for origin in _history(root):
-        name = origin.tags.get("dvc.experiment", origin.commit[:10])
-        with _checked_out(root, origin.commit) as folder:
-            paths = ResultPaths(*(folder / name for name in ("dvc.lock", "data", "reports", "models")))
-            try:
-                results = read_results(paths, origin)
-            except (UserError, OSError) as error:  # the cache lacks some of its files
-                say(f"{name}: skipped, {str(error).replace(f'{folder}/', '')}")
-            else:
-                say(f"{name}:")
-                _track(results, settings, choice, say)
+    for paths in _history(project_root()):
+        name = paths.tags.get("dvc.experiment", paths.tags["git.commit"][:10])
+        try:
+            results = read_results(paths)
+        except (UserError, OSError) as error:  # the cache lacks some of its files
+            say(f"{name}: skipped, {str(error).replace(f'{paths.lock.parent}/', '')}")
+        else:
+            say(f"{name}:")
+            _track(results, settings, choice, say)
 
 
 def _track(results: Sequence[TrackedResult], settings: Path, choice: Path, say: Say, in_stage: bool = False) -> None:
@@ -106,48 +102,37 @@ def _track(results: Sequence[TrackedResult], settings: Path, choice: Path, say: 
     with_store(work, tracking.patience if in_stage else registry.BY_HAND_SECONDS * len(results))
 
 
-def _checkout(folder: Path) -> Origin:
-    """The commit of a checkout, whether more than results differs from it, and DVC's experiment if one is running."""
+def _origin(folder: Path) -> dict[str, str]:
+    """Tags: the commit of a checkout, whether more than results differs from it, DVC's experiment if one is running."""
     variables = {"dvc.experiment": "DVC_EXP_NAME", "dvc.baseline": "DVC_EXP_BASELINE_REV"}
     tags = {tag: os.environ[name] for tag, name in variables.items() if name in os.environ}
     if (folder / ".git").exists():
-        status = _run(folder, "git", "status", "--porcelain=v2", "--branch", "--", ".", ":!dvc.lock", ":!reports")
-        head, *lines = status.splitlines()  # "# branch.oid <commit>", other lines on the branch, a line for each change
-        tags["git.commit"] = head.split()[2]
-        tags["git.dirty"] = str(any(not line.startswith("#") for line in lines)).lower()
-    return Origin(tags.get("git.commit", ""), None, tags)
+        status = ["git", "status", "--porcelain=v2", "--branch", "--", ".", ":!dvc.lock", ":!reports"]
+        head, *lines = check_output(status, cwd=folder, text=True).splitlines()
+        # First comes "# branch.oid <commit>", then other lines on the branch, then one for each change.
+        tags |= {"git.commit": head.split()[2], "git.dirty": str(any(line[0] != "#" for line in lines)).lower()}
+    return tags
 
 
-def _history(root: Path) -> Iterator[Origin]:
-    """Every commit and experiment that changed dvc.lock, oldest first."""
-    which = ["--branches", "--tags", "--remotes", "--glob=refs/exps/??/*", "--decorate-refs=refs/exps/"]
-    which += ["--reverse", "--decorate=full", "--format=%H %ct %D", "--diff-filter=d"]
-    for line in _run(root, "git", "log", *which, "--", "dvc.lock").splitlines():
+def _history(root: Path) -> Iterator[ResultPaths]:
+    """Every commit and experiment that changed dvc.lock, oldest first, in a folder that is there until the next."""
+    log = ["git", "log", "--reverse", "--format=%H %ct %D", "--decorate=full", "--decorate-refs=refs/exps/"]
+    log += ["--branches", "--tags", "--remotes", "--glob=refs/exps/??/*", "--", "dvc.lock"]
+    cache = root / check_output(["dvc", "cache", "dir"], cwd=root, text=True).strip()
+    place = root / ".dvc" / "tmp"  # on the file system of the cache, so that files are linked
+    place.mkdir(exist_ok=True)
+    for line in check_output(log, cwd=root, text=True).splitlines():
         commit, seconds = line.split()[:2]
         tags = {"git.commit": commit, "git.dirty": "false"}
         if experiment := EXPERIMENT.search(line):
             start, end, name = experiment.groups()
             tags = {"git.commit": start + end, "git.dirty": "true", "dvc.experiment": name, "dvc.baseline": start + end}
-        yield Origin(commit, int(seconds) * 1000, tags)
-
-
-@contextmanager
-def _checked_out(root: Path, commit: str) -> Iterator[Path]:
-    """A folder with the files of a commit, results included as far as the cache holds them."""
-    cache = root / _run(root, "dvc", "cache", "dir")
-    (root / ".dvc" / "tmp").mkdir(exist_ok=True)  # on the file system of the cache, so that files are linked
-    with tempfile.TemporaryDirectory(dir=root / ".dvc" / "tmp") as folder:
-        archive = f"{folder}/archive.tar"
-        _run(root, "git", "archive", "-o", archive, commit)
-        shutil.unpack_archive(archive, folder)
-        for stage in yaml.safe_load(read_bytes(Path(folder) / "dvc.lock"))["stages"].values():
-            for out in stage.get("outs", []):
-                link_cached(cache, out["md5"], Path(folder) / out["path"])
-        yield Path(folder)
-
-
-def _run(folder: Path, *command: str) -> str:
-    """What a command of git or DVC prints, whatever checkout or experiment we were called from."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))}
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout.strip()
+        with tempfile.TemporaryDirectory(dir=place) as temporary:
+            folder = Path(temporary)
+            check_call(["git", "archive", "-o", f"{folder}/archive.tar", commit], cwd=root)
+            shutil.unpack_archive(f"{folder}/archive.tar", folder)
+            lock = folder / "dvc.lock"
+            stages = yaml.safe_load(lock.read_bytes())["stages"] if lock.is_file() else {}
+            for out in (out for stage in stages.values() for out in stage.get("outs", [])):
+                link_cached(cache, out["md5"], folder / out["path"])
+            yield ResultPaths(lock, folder / "data", folder / "reports", folder / "models", int(seconds) * 1000, tags)

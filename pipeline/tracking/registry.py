@@ -30,8 +30,7 @@ from pipeline.tracking.store import SQLITE, Store, StoreError, connect, with_sto
 REGISTERED = "taqyryp"
 CANDIDATE, CHAMPION = "candidate", "champion"
 JUDGED, BY_HAND = "judged", "promoted_by_hand"
-BY_HAND_SECONDS = 60
-"""What someone who calls a command may wait for the store, for each result."""
+BY_HAND_SECONDS = 60  # what someone who calls a command may wait for the store, for each result
 Version = Any  # mlflow.entities.model_registry.ModelVersion, whose type MLflow does not export to type checkers
 
 
@@ -43,7 +42,7 @@ class TrackingSettings(Settings, frozen=True):
 
 
 class ChampionChoice(Settings, frozen=True):
-    """The content of configs/champion.yaml: the result that someone chose, by key and by name."""
+    """configs/champion.yaml: the result that someone chose, by key and by name."""
 
     result: str
     name: str
@@ -62,9 +61,10 @@ def register_version(store: Store, result: TrackedResult, run: Any) -> Version |
     return version
 
 
-def registered_versions(store: Store) -> list[Version]:
-    """All versions, oldest first."""
-    return list(store.client.search_model_versions(f"name = '{REGISTERED}'", order_by=["version_number ASC"]))
+def registered_versions(store: Store) -> dict[str, Version]:
+    """All versions by their number, oldest first."""
+    versions = store.client.search_model_versions(f"name = '{REGISTERED}'", order_by=["version_number ASC"])
+    return {str(version.version): version for version in versions}
 
 
 def move_aliases(store: Store, kind: str, chosen: ChampionChoice | None, evaluation: EvaluationSettings) -> str:
@@ -73,36 +73,40 @@ def move_aliases(store: Store, kind: str, chosen: ChampionChoice | None, evaluat
     A candidate is judged once: what someone promotes afterwards is not overruled by it.
     """
     versions = registered_versions(store)
-    candidates = [version for version in versions if version.tags.get("model") == kind]
+    candidates = [version for version in versions.values() if version.tags.get("model") == kind]
     if not candidates:
         return f"no version of {kind} yet"
     # Trouble of the store is an error here, never the answer that there is no champion.
-    numbers = store.client.get_registered_model(REGISTERED).aliases
-    candidate = candidates[-1]
-    if str(numbers.get(CANDIDATE)) != str(candidate.version):
+    aliases = {alias: str(number) for alias, number in store.client.get_registered_model(REGISTERED).aliases.items()}
+    candidate, champion = candidates[-1], versions.get(aliases.get(CHAMPION, ""))
+    if aliases.get(CANDIDATE) != str(candidate.version):
         store.client.set_registered_model_alias(REGISTERED, CANDIDATE, candidate.version)
-    champion = next((version for version in versions if str(version.version) == str(numbers.get(CHAMPION))), None)
-    for version in versions:
+    for version in versions.values():
         if chosen and version.tags.get(RESULT) == chosen.result and BY_HAND not in version.tags:
             champion = version
-            _crown(store, version, "chosen by hand", BY_HAND)
+            _promote(store, version)
     if champion is None:
         return _crown(store, candidate, "the first")
     if champion.version == candidate.version or JUDGED in candidate.tags:
         return f"champion stays {champion.tags.get('name')} (version {champion.version})"
     with store.not_waiting():
         verdict = _verdict(candidate, champion, evaluation)
-    store.client.set_model_version_tag(REGISTERED, candidate.version, JUDGED, f"{verdict} ({champion.version})")
+    said = f"candidate version {candidate.version} is {verdict}: champion stays version {champion.version}"
     if verdict == "better":
-        return _crown(store, candidate, f"better than version {champion.version} beyond noise")
-    return f"candidate version {candidate.version} is {verdict}: champion stays version {champion.version}"
+        said = _crown(store, candidate, f"better than version {champion.version} beyond noise")
+    store.client.set_model_version_tag(REGISTERED, candidate.version, JUDGED, f"{verdict} ({champion.version})")
+    return said
 
 
-def _crown(store: Store, version: Version, why: str, tag: str | None = None) -> str:
+def _crown(store: Store, version: Version, why: str) -> str:
     store.client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
-    if tag:
-        store.client.set_model_version_tag(REGISTERED, version.version, tag, "true")
     return f"champion is now {version.tags.get('name')} (version {version.version}): {why}"
+
+
+def _promote(store: Store, version: Version) -> str:
+    said = _crown(store, version, "chosen by hand")
+    store.client.set_model_version_tag(REGISTERED, version.version, BY_HAND, "true")
+    return said
 
 
 def _verdict(candidate: Version, champion: Version, evaluation: EvaluationSettings) -> str:
@@ -128,7 +132,7 @@ def promote_version(version: str, choice: Path) -> str:
     """
 
     def promote(store: Store) -> str:
-        versions = {str(known.version): known for known in registered_versions(store)}
+        versions = registered_versions(store)
         if version not in versions:
             raise UserError(f"version {version} is not one of {', '.join(versions) or 'none yet'} of {REGISTERED}")
         tags = versions[version].tags
@@ -137,7 +141,7 @@ def promote_version(version: str, choice: Path) -> str:
             "# The champion that `taqyryp promote` was told; a rebuilt MLflow store honours it. Commit this file.\n"
             f"result: {tags[RESULT]}\nname: {tags['name']}\n",
         )
-        return _crown(store, versions[version], "chosen by hand", BY_HAND)
+        return _promote(store, versions[version])
 
     return with_store(promote, BY_HAND_SECONDS)
 

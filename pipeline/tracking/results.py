@@ -18,36 +18,34 @@ from pipeline.core.schemas import CurvePoint, LabelledRow, Labels
 from pipeline.evaluation.evaluate import headlines
 from pipeline.evaluation.plot_data import loss_curves
 
-DISPLAY_NAMES = "configs/themes.yaml:names"
-"""People see these names, no model does; a run must not double when one is mended."""
-
-
-class Origin(NamedTuple):
-    """Where results come from: a commit, its time (ms since 1970; None is now), and what a run's tags say of it."""
-
-    commit: str
-    made: int | None
-    tags: dict[str, str]
+DISPLAY_NAMES = "configs/themes.yaml:names"  # people see these, no model does; a run must not double when one is mended
 
 
 class ResultPaths(NamedTuple):
-    """dvc.lock, and the folders of derived tables, reports and models."""
+    """dvc.lock and the folders of derived tables, reports and models.
+
+    Besides, where they come from: when they were made (ms since 1970, None for now) and tags that say more.
+    """
 
     lock: Path
     data: Path
     reports: Path
     models: Path
+    made: int | None = None
+    tags: Mapping[str, str] = {}
 
 
 class TrackedResult(NamedTuple):
     """What one model achieved. `key` is the same for the same result, whenever and wherever it was made.
 
-    `curves` are (name, epoch, value); `rows` counts those of the datasets `labelled` and `gold`, both in the file
-    `data`; `artifacts` are files and folders by the name that they get in the run; `folder` is the model's, None for a
-    reference that is only measured; `stored` is the digest by which DVC's cache knows that folder.
+    `name` is the run's, for a model with a folder the very name in the rows it classifies; `curves` are (name, epoch,
+    value); `rows` counts those of the datasets `labelled` and `gold`, both in the file `data`; `reports` are folders by
+    the name that they get in the run; `folder` is the model's, None for a reference that is only measured; `stored` is
+    the digest by which DVC's cache knows that folder.
     """
 
     model: str
+    name: str
     key: str
     made: int | None
     params: dict[str, str]
@@ -56,17 +54,13 @@ class TrackedResult(NamedTuple):
     tags: dict[str, str]
     data: Path
     rows: dict[str, dict[str, int]]
-    artifacts: dict[str, Path]
+    reports: dict[str, Path]
+    scored: Path
     folder: Path | None
     stored: str
 
-    @property
-    def name(self) -> str:
-        """What the run is called: for a model with a folder the very name in the rows it classifies."""
-        return f"{self.model}-{self.tags.get('digest.model', self.key)[:8]}"
 
-
-def read_results(paths: ResultPaths, origin: Origin) -> list[TrackedResult]:
+def read_results(paths: ResultPaths) -> list[TrackedResult]:
     """The results that the files hold, one a model that has been evaluated.
 
     Raises:
@@ -78,10 +72,10 @@ def read_results(paths: ResultPaths, origin: Origin) -> list[TrackedResult]:
     models = sorted(path.parent.name for path in paths.reports.glob("*/scores.json"))
     if not models:
         raise UserError(f"{paths.reports}: holds no <model>/scores.json; run `dvc repro`")
-    return [_read_result(model, paths, stages, origin) for model in models]
+    return [_read_result(model, paths, stages) for model in models]
 
 
-def _read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any], origin: Origin) -> TrackedResult:
+def _read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> TrackedResult:
     lineage = _lineage(stages, [f"{stage}@{model}" for stage in ("evaluate", "train", "challenge")])
     outs = {paths.lock.parent / out["path"]: out["md5"] for stage in lineage.values() for out in stage.get("outs", [])}
     labelled, labels, folds = (paths.data / name for name in ("labelled.jsonl", "labels.json", "folds.jsonl"))
@@ -92,7 +86,7 @@ def _read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any], orig
         raise UserError(f"{scored}: not what dvc.lock says was made; run `dvc repro` or `dvc checkout`")
     digests = {path.name: file_sha256(path) for path in (labelled, labels, folds, scored)}
     data_digest = _digest([digests[path.name] for path in (labelled, labels, folds)])
-    tags = {"model": model, "digest.data": data_digest, "digest.stages": _digest(lineage), **origin.tags}
+    tags = {"model": model, "digest.data": data_digest, "digest.stages": _digest(lineage), **paths.tags}
     for path in [*report.rglob("*"), *challenge.rglob("*")]:
         if path.is_file():
             digests[path.relative_to(paths.reports).as_posix()] = file_sha256(path)
@@ -100,18 +94,21 @@ def _read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any], orig
         manifest = check_manifest(folder, "model")
         tags |= {"digest.model": manifest.digest, **manifest.facts.get("hardware", {})}
     params, figures = _params(lineage.values()), read_json(report / "scores.json", dict[str, Any])
+    key = _digest([model, params, digests, tags.get("digest.model")])
     kinds = Counter(f"{row.provenance}_rows" for row in read_jsonl(labelled, LabelledRow))
     return TrackedResult(
         model=model,
-        key=_digest([model, params, digests, tags.get("digest.model")]),
-        made=origin.made,
+        name=f"{model}-{tags.get('digest.model', key)[:8]}",
+        key=key,
+        made=paths.made,
         params=params,
         metrics=_metrics(figures, read_json(labels, Labels), challenge / "dev.json"),
         curves=_curves(paths.data / "curves" / f"{model}.jsonl"),
         tags=tags,
         data=labelled,
         rows={"labelled": {"rows": kinds.total(), **kinds}, "gold": {n: figures[n] for n in ("rows", "articles")}},
-        artifacts={"": report, "challenge": challenge, "scored.jsonl": scored},
+        reports={name: path for name, path in (("", report), ("challenge", challenge)) if path.is_dir()},
+        scored=scored,
         folder=folder if folder.is_dir() else None,
         stored=outs.get(folder, ""),
     )
@@ -169,11 +166,10 @@ def _figures(report: Mapping[str, Any], challenge: bool = False) -> dict[str, fl
     for language, values in {"": report["figures"], **report["languages"]}.items():
         suffix = f"_{language}" if language else ""
         for name, value in values.items():
-            figure, slash, theme = name.partition("/")
-            if slash:
-                name = f"{'challenge_' if challenge else ''}{figure}{suffix}/{theme}"
+            if "/" in name:
+                name = ("challenge_" if challenge else "") + name.replace("/", f"{suffix}/", 1)
             elif challenge or language:
-                name = f"challenge/{figure}{suffix}" if challenge else f"{figure}/{language}"
+                name = f"challenge/{name}{suffix}" if challenge else f"{name}/{language}"
             if value is not None:
                 figures[name] = value
     return figures

@@ -21,11 +21,14 @@ from mlflow.types.schema import Array, Map
 
 from pipeline.classifiers.base import MODELS
 from pipeline.core.io import read_json
+from pipeline.core.manifest import MANIFEST
 from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS
 from pipeline.tracking.plots import draw_plot
 from pipeline.tracking.results import TrackedResult
 from pipeline.tracking.store import Store, project_root
 
+FORBIDDEN = re.compile(r"[^/\w.\- :]")
+"""What MLflow does not take in a name; a theme may hold a comma or a bracket."""
 RESULT, COMPLETE = "result", "complete"
 """Tags: the key of the result; set last, when nothing is missing any more."""
 ID, TEXT = ColSpec("string", "id", required=False), ColSpec("string", "text")
@@ -61,25 +64,30 @@ def _write(store: Store, result: TrackedResult) -> Any:
     tags = {RESULT: result.key, **result.tags, "mlflow.note.content": note(result), "mlflow.source.name": "dvc.yaml"}
     tags |= {"mlflow.runColor": _colour(result), "mlflow.source.git.commit": result.tags.get("git.commit", "")}
     run_id = client.create_run(store.experiment, start, tags, result.name).info.run_id
-    client.log_batch(run_id, params=[Param(_allowed(name), value) for name, value in result.params.items()])
+    client.log_batch(run_id, params=[Param(FORBIDDEN.sub("_", name), value) for name, value in result.params.items()])
     labelled, gold = _dataset(result, "labelled", "training"), _dataset(result, "gold", "evaluation")
     client.log_inputs(run_id, [labelled, gold])
     model_id = _log_model(store, result, run_id) if result.folder else None
-    scored = (model_id, gold.dataset.name, gold.dataset.digest)
-    metrics = [Metric(_allowed(name), value, start, 0, *scored) for name, value in result.metrics.items()]
+    on_gold = (model_id, gold.dataset.name, gold.dataset.digest)
+    metrics = [Metric(FORBIDDEN.sub("_", name), value, start, 0, *on_gold) for name, value in result.metrics.items()]
     metrics += [Metric(name, value, start, epoch, model_id) for name, epoch, value in result.curves]
     client.log_batch(run_id, metrics=metrics)
     with store.not_waiting(), tempfile.TemporaryDirectory() as folder:
-        _collect(result, Path(folder))
+        for name, path in result.reports.items():
+            shutil.copytree(path, Path(folder) / name, dirs_exist_ok=True)
+        for data in sorted(Path(folder).glob("plots/*.csv")):
+            draw_plot(data, result.name)
+        shutil.copyfile(result.scored, Path(folder) / "scored.jsonl")
         client.log_artifacts(run_id, folder)
     client.set_terminated(run_id, end_time=result.made)
     client.set_tag(run_id, COMPLETE, "true")
     return client.get_run(run_id)
 
 
-def _allowed(name: str) -> str:
-    """A name that MLflow takes: a theme may hold a comma or a bracket, the name of a metric may not."""
-    return re.sub(r"[^/\w.\- :]", "_", name)
+def _dataset(result: TrackedResult, name: str, context: str) -> DatasetInput:
+    source, profile = (msgspec.json.encode(value).decode() for value in ({"uri": str(result.data)}, result.rows[name]))
+    dataset = Dataset(name, result.tags["digest.data"][:16], "local", source, profile=profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
 
 
 def _colour(result: TrackedResult) -> str:
@@ -100,20 +108,6 @@ def note(result: TrackedResult) -> str:
     )
 
 
-def _dataset(result: TrackedResult, name: str, context: str) -> DatasetInput:
-    source, profile = f'{{"uri": "{result.data}"}}', msgspec.json.encode(result.rows[name]).decode()
-    dataset = Dataset(name, result.tags["digest.data"][:16], "local", source, profile=profile)
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
-
-
-def _collect(result: TrackedResult, folder: Path) -> None:
-    """The run's artifacts: plots, their data, the error table, all scores by row."""
-    for name, path in result.artifacts.items():
-        _copy(path, folder / name)
-    for data in sorted((folder / "plots").glob("*.csv")):
-        draw_plot(data, result.name)
-
-
 def _log_model(store: Store, result: TrackedResult, run_id: str) -> str:
     """A logged model with the model's folder in it; its id.
 
@@ -124,7 +118,9 @@ def _log_model(store: Store, result: TrackedResult, run_id: str) -> str:
     kind = {"model_type": "text-classification", "tags": {RESULT: result.key}, "params": result.params}
     model = store.client.create_logged_model(store.experiment, result.model, run_id, **kind)
     store.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    is_local, served = model.artifact_location.startswith("file:"), Path(__file__).with_name("served.py")
+    card = Model(model.artifact_location, run_id, model_uuid=model.model_id, model_id=model.model_id)
+    cache, served = project_root() / ".dvc" / "cache", Path(__file__).with_name("served.py")
+    is_local = model.artifact_location.startswith("file:")
     with store.not_waiting(), tempfile.TemporaryDirectory() as temporary:
         empty = Path(temporary) / result.model
         empty.mkdir()
@@ -136,13 +132,18 @@ def _log_model(store: Store, result: TrackedResult, run_id: str) -> str:
             signature=SIGNATURE,
             input_example=EXAMPLE,
             pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in SERVING_PACKAGES.split()],
-            mlflow_model=Model(model.artifact_location, run_id, model_uuid=model.model_id, model_id=model.model_id),
+            mlflow_model=card,
         )
         store.client.log_model_artifacts(model.model_id, f"{temporary}/saved")
         if is_local:
             saved = Path(mlflow.artifacts.download_artifacts(model.artifact_location))  # the very folder, no copy
-            link_cached(project_root() / ".dvc" / "cache", result.stored, saved / "artifacts" / result.model)
-            _copy(result.folder, saved / "artifacts" / result.model)  # what the cache lacks
+            files = saved / "artifacts" / result.model
+            link_cached(cache, result.stored, files)
+            if not (files / MANIFEST).exists():  # the cache lacks the model
+                shutil.rmtree(files)  # else copies would be written through links into the cache
+                shutil.copytree(result.folder, files)
+            card.model_size_bytes = sum(path.stat().st_size for path in saved.rglob("*") if path.is_file())
+            card.save(saved / "MLmodel")
     store.client.finalize_logged_model(model.model_id, "READY")
     return str(model.model_id)
 
@@ -153,18 +154,9 @@ def link_cached(cache: Path, digest: str, target: Path) -> None:
     if digest.endswith(".dir") and source.is_file():
         for entry in read_json(source, list[dict[str, Any]]):
             link_cached(cache, entry["md5"], target / entry["relpath"])
-    elif digest and source.is_file():
+    elif source.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source, target)
         except OSError:  # another file system, or one without hard links
             shutil.copyfile(source, target)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copies a file, or the files of a folder, as far as there are any; those that are there already stay."""
-    for path in [source, *source.rglob("*")]:
-        copy = target / path.relative_to(source)
-        if path.is_file() and not copy.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)

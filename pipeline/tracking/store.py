@@ -6,12 +6,11 @@ import math
 import os
 import sqlite3
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,9 +52,8 @@ class Store:
 
 def project_root() -> Path:
     """The checkout that a ledger belongs to: DVC's, also in its temporary copies, else that of the nearest dvc.yaml."""
-    here = Path.cwd()
-    nearest = next((folder for folder in (here, *here.parents) if (folder / "dvc.yaml").is_file()), here)
-    return Path(os.environ.get("DVC_ROOT") or nearest)
+    above = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "dvc.yaml").is_file()]
+    return Path(os.environ.get("DVC_ROOT") or next(iter(above), Path.cwd()))
 
 
 def connect() -> str:
@@ -81,31 +79,24 @@ def with_store(work: Callable[[Store], T], seconds: float) -> T:
     Raises:
         StoreError: if the store is out of reach, locked, too slow, refuses, or was moved.
     """
-    uri, outcome = connect(), Future[T]()
+    uri = connect()
     lock = Path(tempfile.gettempdir()) / f"taqyryp-{os.getuid()}-{sha256(uri.encode())[:16]}.lock"
     if uri.startswith(SQLITE):
         lock = Path(f"{uri.removeprefix(SQLITE)}.lock")
     try:
-        with FileLock(lock, timeout=WRITER_SECONDS):
+        with FileLock(lock, timeout=WRITER_SECONDS), ThreadPool(1) as pool:
             store = Store(mlflow.MlflowClient(), "", time.monotonic() + seconds)
-
-            def run() -> None:
-                try:
-                    _open(store, uri)
-                    outcome.set_result(work(store))
-                except BaseException as error:  # noqa: BLE001  # raised again where the outcome is asked for
-                    outcome.set_exception(error)
-
-            threading.Thread(target=run, daemon=True).start()
-            while not wait([outcome], timeout=0.05).done:
+            outcome = pool.apply_async(lambda: work(_open(store, uri)))
+            while not outcome.ready():
                 if time.monotonic() > store.deadline:
                     raise StoreError(f"MLflow at {uri} has not answered within {seconds:g} s")
-            return outcome.result()
+                outcome.wait(0.05)
+            return outcome.get()
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise StoreError(f"MLflow at {uri}: {' '.join(str(error).split())[:300]}") from error
 
 
-def _open(store: Store, uri: str) -> None:
+def _open(store: Store, uri: str) -> Store:
     artifacts = None
     if uri.startswith(SQLITE):
         database = Path(uri.removeprefix(SQLITE))
@@ -127,6 +118,5 @@ def _open(store: Store, uri: str) -> None:
             f"MLflow at {uri}: its artifacts are at {experiment.artifact_location}, so the checkout was moved or "
             "copied; delete mlflow.db and mlruns, then run `taqyryp track --all-experiments`"
         )
-    if experiment.lifecycle_stage != "active":
-        raise StoreError(f"MLflow at {uri}: experiment {name!r} is deleted; restore it, or purge it with `mlflow gc`")
     store.experiment = experiment.experiment_id
+    return store
