@@ -84,11 +84,6 @@ def comparison_table(
         (v["first"], v["second"], f"{v['difference']:+.3f}", interval_text(v["interval"]), v["verdict"])
         for v in verdicts
     ]
-    others = [
-        (model, setting, three_digits(values.get("f1_macro")), three_digits(values.get("ap_macro")))
-        for model, report in reports.items()
-        for setting, values in report["other_settings"].items()
-    ]
     sections = [
         "# Models compared",
         f"Out-of-fold on {report['rows']} gold paragraphs of {report['articles']} articles, whole articles "
@@ -101,7 +96,7 @@ def comparison_table(
             pairs,
             left=("first", "second", "interval", "first is"),
         ),
-        markdown_table(("model", "learnt from", "macro-F1", "macro-AP"), others, left=("model", "learnt from")),
+        teachers_table(reports),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -122,6 +117,16 @@ def score_cells(report: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
         "ECE": three_digits(figures["ece"]),
         **({"false alarms": three_digits(figures["false_alarms"])} if "false_alarms" in figures else {}),
     }
+
+
+def teachers_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Figures of models that learnt from something else than gold and exemplars: rules, or one language alone."""
+    rows = [
+        (model, setting, three_digits(values.get("f1_macro")), three_digits(values.get("ap_macro")))
+        for model, report in reports.items()
+        for setting, values in report["other_settings"].items()
+    ]
+    return markdown_table(("model", "learnt from", "macro-F1", "macro-AP"), rows, left=("model", "learnt from"))
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[str]) -> str:

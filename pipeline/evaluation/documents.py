@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.core.errors import UserError
 from pipeline.core.io import read_bytes, read_json, write_text
 from pipeline.core.settings import load_section, load_settings
-from pipeline.evaluation.compare import interval_text, markdown_table, score_cells, three_digits
+from pipeline.evaluation.compare import interval_text, markdown_table, score_cells, teachers_table, three_digits
 from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.labelling.themes import ThemeSettings, display_names, read_labels
 
@@ -62,11 +62,12 @@ def document_blocks(reports: Path, themes: Path, settings: Path) -> dict[str, st
     challenge = {path.parent.name: read_json(path, Report) for path in sorted(reports.glob("challenge/*/dev.json"))}
     themes_f1 = [f"F1 {name}" for name in names.values()]
     languages = {f"macro-F1 {language}": None for report in challenge.values() for language in report["languages"]}
-    hard = ["macro-F1", "interval", *languages, *themes_f1, "macro-AP", "false alarms"]
+    challenge_heads = ["macro-F1", "interval", *languages, *themes_f1, "macro-AP", "false alarms"]
     return {
         "scores": _model_table(gold, names, ["macro-F1", "interval", "± seeds", *themes_f1, "macro-AP"]),
+        "teachers": teachers_table(gold),
         "verdicts": _verdicts(read_json(reports / "verdicts.json", list[Report]), level),
-        "challenge": _model_table(challenge, names, hard),
+        "challenge": _model_table(challenge, names, challenge_heads),
         "exemplars": _exemplars(read_json(reports / "labelling.json", Report)["exemplars"], names),
         "export": _export(read_json(reports / "export.json", dict[str, dict[str, Report]])),
     }

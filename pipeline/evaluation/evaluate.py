@@ -27,7 +27,7 @@ from pipeline.evaluation.plot_data import plot_data, worst_errors
 FEW_ARTICLES = 5
 """Below this many articles a bootstrap over articles has too few to draw from."""
 HEADLINES = 20
-"""Numbers of a model in reports/metrics.json: as many as people still read side by side."""
+"""At most so many numbers of each model stand in reports/metrics.json, which `dvc metrics show` puts side by side."""
 
 
 class EvaluationSettings(Settings, frozen=True):
@@ -137,14 +137,12 @@ def _decide_seeds(scores: Array, choosing: ScoredTable, labels: Labels, settings
     return np.stack(decisions)
 
 
-def evaluate_model(
-    settings: Mapping[str, ScoredTable], labels: Labels, evaluation: EvaluationSettings
-) -> dict[str, Any]:
+def evaluate_model(tables: Mapping[str, ScoredTable], labels: Labels, evaluation: EvaluationSettings) -> dict[str, Any]:
     """All figures of a model: over everything, by language, by teacher and transfer, with intervals and spread.
 
     A slice in which a theme has no positives has no figures of that theme; `without_positives` names them.
     """
-    scored = settings[GOLD]
+    scored = tables[GOLD]
     languages = sorted(set(scored.languages.tolist()))
     slices = {"all": scored, **{language: scored.where(scored.languages == language) for language in languages}}
     figures = {name: compute_metrics(part, labels.names) for name, part in slices.items()}
@@ -160,7 +158,7 @@ def evaluate_model(
         "intervals": {name: _intervals(part, figures[name], labels, evaluation) for name, part in slices.items()},
         "seeds": {"f1_macro": [round(float(v), 4) for v in per_seed], "std": round(float(per_seed.std()), 4)},
         "without_positives": {name: themes for name, themes in missing.items() if themes},
-        "other_settings": {n: compute_metrics(part, labels.names) for n, part in settings.items() if n != GOLD},
+        "other_settings": {n: compute_metrics(table, labels.names) for n, table in tables.items() if n != GOLD},
     }
 
 
@@ -186,7 +184,7 @@ def _intervals(
 
 
 def headlines(report: Mapping[str, Any], labels: Labels) -> dict[str, float]:
-    """At most 20 numbers: the figures people compare runs by. With many themes, those of single themes stay aside."""
+    """At most 20 numbers: the figures people compare runs by. With many themes, those of single themes are left out."""
     figures = report["figures"]
     low, high = report["intervals"]["all"]["f1_macro"]
     found = {"f1_macro": figures["f1_macro"], "f1_macro_low": low, "f1_macro_high": high}

@@ -71,15 +71,15 @@ class ConfusionCounts:
     fn: Array
 
     def f1(self) -> Array:
-        """F1 a theme; NaN where the theme has no positives (so also no recall) in the slice."""
+        """F1 of each theme; NaN where the theme has no positives (so also no recall) in the slice."""
         return self._ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     def precision(self) -> Array:
-        """Precision a theme; 0 where the theme is never given, NaN where it has no positives."""
+        """Precision of each theme; 0 where the theme is never given, NaN where it has no positives."""
         return self._ratio(self.tp, self.tp + self.fp)
 
     def recall(self) -> Array:
-        """Recall a theme; NaN where it has no positives."""
+        """Recall of each theme; NaN where it has no positives."""
         return self._ratio(self.tp, self.tp + self.fn)
 
     def f1_macro(self) -> Array:
@@ -91,8 +91,7 @@ class ConfusionCounts:
         return ConfusionCounts(self.tp.sum(-1), self.fp.sum(-1), self.fn.sum(-1)).f1()
 
     def _ratio(self, above: Array, below: Array) -> Array:
-        ratio: Array = np.where(self.tp + self.fn > 0, above / np.maximum(below, 1e-12), np.nan)
-        return ratio
+        return np.asarray(np.where(self.tp + self.fn > 0, above / np.maximum(below, 1e-12), np.nan))
 
 
 def count_decisions(scored: ScoredTable, weights: Array | None = None) -> ConfusionCounts:
@@ -120,14 +119,12 @@ def _confusion_cells(targets: Mask, decisions: Mask, known: Mask) -> tuple[Array
 
 def macro_mean(per_theme: Array) -> Array:
     """The mean over themes that have positives; NaN where none has."""
-    found = ~np.isnan(per_theme)
-    total = np.where(found, per_theme, 0.0).sum(-1)
-    mean: Array = np.where(found.any(-1), total / np.maximum(found.sum(-1), 1), np.nan)
-    return mean
+    count = (~np.isnan(per_theme)).sum(-1)
+    return np.asarray(np.where(count, np.nansum(per_theme, axis=-1) / np.maximum(count, 1), np.nan))
 
 
 def compute_metrics(scored: ScoredTable, names: tuple[str, ...]) -> dict[str, float]:
-    """All figures of a slice. A theme without positives in it has none, and is left out of the macro figures."""
+    """All figures of a slice, to four digits, by name. A theme without positives has none of its own in it."""
     counts = count_decisions(scored)
     precisions = average_precisions(scored)
     per_theme = {"precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1(), "ap": precisions}
@@ -184,7 +181,7 @@ def reliability(scored: ScoredTable) -> list[tuple[float, float, int]]:
 
 
 def expected_calibration_error(scored: ScoredTable) -> float:
-    """Mean distance of probability and share of positives, weighed by the bins' sizes (Guo et al. 2017)."""
+    """Mean distance of probability and share of positives, weighted by the bins' sizes (Guo et al. 2017)."""
     bins = reliability(scored)
     return sum(size * abs(mean - share) for mean, share, size in bins) / max(1, sum(size for _, _, size in bins))
 
@@ -193,7 +190,8 @@ def bootstrap_weights(articles: NDArray[np.str_], samples: int, seed: int, by_ar
     """How often each row stands in each bootstrap sample, shape (samples, rows).
 
     By article: articles are drawn with replacement, then rows within each drawn one (two-stage bootstrap, Davison
-    & Hinkley 1997, 3.8). Otherwise rows alone, which takes siblings for strangers and makes intervals too narrow.
+    & Hinkley 1997, 3.8). Otherwise rows alone: that ignores how alike an article's rows are, so intervals come out too
+    narrow.
     """
     rng = np.random.default_rng(seed)
     drawn = articles if by_article else np.zeros(len(articles))

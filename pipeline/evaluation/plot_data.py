@@ -18,11 +18,15 @@ COVERAGES = tuple(round(0.2 + 0.05 * step, 2) for step in range(17))
 
 
 def plot_data(
-    model: str, parts: Mapping[str, ScoredTable], report: Mapping[str, Any], labels: Labels, curve: Sequence[CurvePoint]
+    model: str,
+    tables: Mapping[str, ScoredTable],
+    report: Mapping[str, Any],
+    labels: Labels,
+    curve: Sequence[CurvePoint],
 ) -> dict[str, list[dict[str, Any]]]:
-    """The points of every picture by its name, each with the `model`; without epochs there is no loss curve."""
-    scored = parts[GOLD]
-    pictures: dict[str, list[dict[str, Any]]] = {
+    """The points of every plot by its name, each with the `model`; without epochs there is no loss curve."""
+    scored = tables[GOLD]
+    plots: dict[str, list[dict[str, Any]]] = {
         "precision_recall": precision_recall(scored, labels.names),
         "reliability": [
             {"probability": round(mean, 4), "share": round(share, 4), "cells": size}
@@ -32,12 +36,16 @@ def plot_data(
         "themes": theme_bars(report, labels),
         "confusion": confusion(scored, labels.names),
     }
-    pictures |= {"loss": loss_curves(curve)} if curve else {}
-    return {name: [{"model": model, **point} for point in points] for name, points in pictures.items()}
+    if curve:
+        plots["loss"] = loss_curves(curve)
+    return {name: [{"model": model, **point} for point in points] for name, points in plots.items()}
 
 
 def precision_recall(scored: ScoredTable, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Points of each theme's precision-recall curve, all seeds pooled, precision made not to rise with recall."""
+    """Points of each theme's precision-recall curve, all seeds pooled.
+
+    The precision at a recall is the best at that recall or a higher one, as usual, so that curves have no teeth.
+    """
     points = []
     for column, name in enumerate(names):
         known = scored.known[:, column]
@@ -111,7 +119,7 @@ def confusion(scored: ScoredTable, names: Sequence[str]) -> list[dict[str, Any]]
 
 
 def loss_curves(points: Sequence[CurvePoint]) -> list[dict[str, Any]]:
-    """Mean training and held-out loss an epoch, over the folds and seeds of the gold setting."""
+    """Mean training and held-out loss of each epoch, over the folds and seeds of the gold setting."""
     gold = [point for point in points if point.setting == GOLD]
     rows = []
     for epoch in sorted({point.epoch for point in gold}):

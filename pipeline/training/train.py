@@ -49,11 +49,13 @@ def run_train(
     band = load_section(settings, "decision", DecisionSettings).abstain_band
     trained, info = train_model(model, rows, setup, read_json(thresholds, dict[str, float]), band)
     votes = load_settings(rules, RuleSettings) if rules else RuleSettings(rules=[])
-
-    def explain(folder: Path) -> None:
-        save_training_neighbours(folder, trained, rows, label_set, votes)
-
-    save_model_folder(out, trained, info, load_settings(boilerplate, Boilerplate), explain)
+    save_model_folder(
+        out,
+        trained,
+        info,
+        load_settings(boilerplate, Boilerplate),
+        lambda folder: save_training_neighbours(folder, trained, rows, label_set, votes),
+    )
 
 
 def train_model(

@@ -33,8 +33,9 @@ def pair(first: str, second: str, difference: float, interval: list[float], verd
 
 REPORTS: dict[str, Any] = {
     "metrics.json": {"tfidf": {}, "transformer": {}},
-    "tfidf/scores.json": figures(0.51234) | {"seeds": {"f1_macro": [0.5], "std": 0.0}},
-    "transformer/scores.json": figures(0.75) | {"seeds": {"f1_macro": [0.7, 0.8], "std": 0.05}},
+    "tfidf/scores.json": figures(0.51234) | {"seeds": {"f1_macro": [0.5], "std": 0.0}, "other_settings": {}},
+    "transformer/scores.json": figures(0.75)
+    | {"seeds": {"f1_macro": [0.7, 0.8], "std": 0.05}, "other_settings": {"transfer:kk": {"f1_macro": 0.1}}},
     "verdicts.json": [
         pair("rules", "transformer", 0.03, [-0.09, 0.15], "within noise"),
         pair("tfidf", "transformer", -0.1339, [-0.2764, -0.033], "worse"),
@@ -66,6 +67,10 @@ EXPECTED = {
 | --- | ---: | --- | ---: | ---: | ---: | ---: |
 | tfidf | 0.512 | 0.100 … 0.850 | – | 0.512 | – | 0.900 |
 | transformer | 0.750 | 0.100 … 0.850 | 0.050 | 0.750 | – | 0.900 |""",
+    "teachers": """\
+| model | learnt from | macro-F1 | macro-AP |
+| --- | --- | ---: | ---: |
+| transformer | transfer:kk | 0.100 | – |""",
     "verdicts": """\
 - transformer against tfidf: macro-F1 +0.134 (90% interval 0.033 … 0.276), better beyond noise.
 - transformer against zeroshot: macro-F1 -0.200 (90% interval -0.300 … -0.100), worse beyond noise.

@@ -16,6 +16,7 @@ from pipeline.evaluation.metrics import (
     bootstrap_weights,
     compute_metrics,
     count_decisions,
+    macro_f1,
     macro_mean,
     reliability,
 )
@@ -62,6 +63,21 @@ def test_figures_are_scikit_learns(seed: int) -> None:
     assert figures["brier"] == pytest.approx(
         np.mean([brier_score_loss(data.targets[:, c], s[:, c]) for s in data.scores for c in range(3)]), abs=1e-4
     )
+
+
+@given(st.integers(0, 500))
+@settings(max_examples=25, deadline=None)
+def test_macro_f1_of_arrays_is_that_of_tables_and_scikit_learns(seed: int) -> None:
+    data = scored(seed)
+    f1 = macro_f1(data.targets, data.decisions[0])
+    assert f1 == pytest.approx(f1_score(data.targets, data.decisions[0], average="macro", zero_division=0.0))
+    known = np.random.default_rng(seed).random((40, 3)) < 0.7
+    tables = count_decisions(scored(seed, known=known)).f1_macro()
+    assert [macro_f1(data.targets, decisions, known) for decisions in data.decisions] == pytest.approx(tables)
+
+
+def test_macro_f1_without_positives_is_nan() -> None:
+    assert np.isnan(macro_f1(np.zeros((3, 2), bool), np.ones((3, 2), bool)))
 
 
 def test_unknown_cells_count_nowhere() -> None:
