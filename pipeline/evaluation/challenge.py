@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.core.io import sha256
+from pipeline.core.io import atomic_folder, sha256, write_csv, write_json
 from pipeline.core.schemas import GOLD, Exemplar, Labels
+from pipeline.core.settings import load_section
 from pipeline.evaluation.evaluate import EvaluationSettings, evaluate_model
 from pipeline.evaluation.metrics import ScoredTable
 from pipeline.evaluation.plot_data import risk_coverage
 from pipeline.inference.classifier import Classifier
+from pipeline.labelling.label import challenge_part, read_exemplars
+
+
+def run_challenge(model: Path, challenge: Path, part: str, settings: Path, out: Path) -> None:
+    """The stage `challenge`: scores a model folder on one part of the set, `dev` or `final`.
+
+    Raises:
+        UserError: if a file is missing or broken, or the model folder is damaged or of another version.
+    """
+    classifier = Classifier.load(model)
+    rows = [row for row in read_exemplars(challenge, classifier.facts.labels, {}) if challenge_part(row) == part]
+    report, mistakes, risks = score_challenge(
+        classifier, rows, load_section(settings, "evaluation", EvaluationSettings)
+    )
+    with atomic_folder(out) as folder:
+        write_json(folder / f"{part}.json", report)
+        write_csv(folder / "errors.csv", mistakes)
+        write_csv(folder / "risk_coverage.csv", [{"model": classifier.facts.model, **point} for point in risks])
 
 
 def score_challenge(

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.core.schemas import Labels
-from pipeline.evaluation.evaluate import FEW_ARTICLES, EvaluationSettings
+from pipeline.core.io import read_json, read_jsonl, write_json, write_text
+from pipeline.core.schemas import Labels, ScoredRow
+from pipeline.core.settings import load_section, load_settings
+from pipeline.evaluation.evaluate import FEW_ARTICLES, EvaluationSettings, headlines
 from pipeline.evaluation.metrics import ScoredTable, bootstrap_interval, bootstrap_weights, count_decisions, macro_mean
+from pipeline.labelling.themes import ThemeSettings, display_names
+
+
+def run_compare(
+    models: Sequence[str],
+    scored: Path,
+    reports: Path,
+    labels: Path,
+    themes: Path,
+    settings: Path,
+    metrics: Path,
+    verdicts: Path,
+    table: Path,
+) -> None:
+    """The stage `compare`: headline figures, the verdict on each pair, and the page that shows both.
+
+    Raises:
+        UserError: if a file is missing or broken.
+    """
+    evaluation, names = load_section(settings, "evaluation", EvaluationSettings), read_json(labels, Labels)
+    figures = {name: read_json(reports / name / "scores.json", dict[str, Any]) for name in models}
+    tables = {name: ScoredTable.of(read_jsonl(scored / f"{name}.jsonl", ScoredRow)) for name in models}
+    pairs = compare_models(tables, evaluation)
+    shown = display_names(load_settings(themes, ThemeSettings), names)
+    write_json(metrics, {name: headlines(report, names) for name, report in figures.items()})
+    write_json(verdicts, pairs)
+    write_text(table, comparison_table(figures, pairs, names, shown, evaluation.level))
 
 
 def compare_models(scored: Mapping[str, ScoredTable], evaluation: EvaluationSettings) -> list[dict[str, Any]]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.classifiers.decision import DecisionSettings, choose_thresholds, decide_all
 from pipeline.core.arrays import Array, Mask, targets_and_weights
-from pipeline.core.schemas import GOLD, RULES, TRANSFER, FoldRow, LabelledRow, Labels, Scores
-from pipeline.core.settings import Count, Probability, Settings
+from pipeline.core.io import atomic_folder, read_json, read_jsonl, sha256, write_csv, write_json, write_jsonl
+from pipeline.core.schemas import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Labels, Scores
+from pipeline.core.settings import Count, Probability, Settings, load_section
 from pipeline.evaluation.metrics import (
     ScoredTable,
     bootstrap_interval,
@@ -20,10 +22,42 @@ from pipeline.evaluation.metrics import (
     count_decisions,
     macro_mean,
 )
+from pipeline.evaluation.plot_data import plot_data, worst_errors
 
 FEW_ARTICLES = 5
 """Below this many articles a bootstrap over articles has too few to draw from."""
 HEADLINES = 20
+
+
+def run_evaluate(
+    model: str,
+    labelled: Path,
+    labels: Path,
+    folds: Path,
+    scores: Path,
+    curves: Path,
+    settings: Path,
+    scored: Path,
+    out: Path,
+) -> None:
+    """The stage `evaluate`: measures a model's out-of-fold probabilities against gold.
+
+    Raises:
+        UserError: if a file is missing or broken.
+    """
+    evaluation = load_section(settings, "evaluation", EvaluationSettings)
+    names, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
+    decision = load_section(settings, "decision", DecisionSettings)
+    parts = join_settings(rows, places, read_jsonl(scores, Scores), names, decision)
+    report = evaluate_model(parts, names, evaluation)
+    plots = plot_data(model, parts, report, names, read_jsonl(curves, CurvePoint))
+    worst = worst_errors(parts[GOLD], rows, names.names, evaluation.worst)
+    write_jsonl(scored, parts[GOLD].rows({row.id: sha256(row.text.encode()) for row in rows}))
+    with atomic_folder(out) as folder:
+        write_json(folder / "scores.json", report)
+        write_csv(folder / "errors.csv", worst)
+        for name, points in plots.items():
+            write_csv(folder / "plots" / f"{name}.csv", points)
 
 
 class EvaluationSettings(Settings, frozen=True):

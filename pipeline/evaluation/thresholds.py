@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.classifiers.decision import DecisionSettings, choose_thresholds
 from pipeline.core.arrays import targets_and_weights
+from pipeline.core.io import read_json, read_jsonl, write_json
 from pipeline.core.schemas import GOLD, FoldRow, LabelledRow, Labels, Scores
+from pipeline.core.settings import load_section
+
+
+def run_thresholds(labelled: Path, labels: Path, folds: Path, scores: Path, settings: Path, out: Path) -> None:
+    """The stage `thresholds`: chooses a threshold for each theme on out-of-fold probabilities.
+
+    Raises:
+        UserError: if a file is missing or broken.
+    """
+    rows, places = read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
+    given, names = read_jsonl(scores, Scores), read_json(labels, Labels)
+    write_json(out, fit_thresholds(rows, places, given, names, load_section(settings, "decision", DecisionSettings)))
 
 
 def fit_thresholds(

@@ -11,11 +11,29 @@ from sklearn.metrics import cohen_kappa_score, f1_score
 from pipeline.core.errors import UserError
 from pipeline.core.io import read_numbered_jsonl, sha256
 from pipeline.core.schemas import Annotation, Labels, Paragraph
-from pipeline.labelling.rules import LabellingRules
-from pipeline.labelling.themes import check_themes
+from pipeline.core.settings import load_settings
+from pipeline.labelling.rules import LabellingRules, RuleSettings
+from pipeline.labelling.themes import ThemeSettings, check_themes, read_labels
+from pipeline.text.articles import read_article
+from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.normalize import prepare
+from pipeline.text.segment import split_article
 
 ParagraphKey = tuple[str, str]
+
+
+def rows_to_annotate(
+    article: Path, annotations: Path, themes: Path, rules: Path, boilerplate: Path
+) -> list[Annotation]:
+    """For each paragraph of an article a row to fill in, as `to_fill_in` makes it; `annotations` need not exist.
+
+    Raises:
+        UserError: if a file can't be read, or an annotation of the article fits none of its paragraphs.
+    """
+    labels = read_labels(load_settings(themes, ThemeSettings), themes)
+    paragraphs, _ = split_article(read_article(article), load_settings(boilerplate, Boilerplate))
+    known = bind_article(annotations, article.stem, paragraphs, labels) if annotations.exists() else {}
+    return to_fill_in(paragraphs, known, labels, LabellingRules(load_settings(rules, RuleSettings), labels.names))
 
 
 def paragraph_key(article: str, text: str) -> ParagraphKey:

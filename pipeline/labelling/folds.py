@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import GroupKFold
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import sha256
+from pipeline.core.io import read_jsonl, sha256, write_jsonl
 from pipeline.core.schemas import FoldRow, LabelledRow, Split
-from pipeline.core.settings import Count, Probability, Settings
+from pipeline.core.settings import Count, Probability, Settings, load_section
 
 
 class SplitSettings(Settings, frozen=True):
@@ -20,6 +21,16 @@ class SplitSettings(Settings, frozen=True):
     leave_one_out_up_to: Count
     seed: int
     exemplars: Probability
+
+
+def run_split(labelled: Path, settings: Path, out: Path) -> None:
+    """The stage `split`: reads training rows and writes in which fold each article is held out.
+
+    Raises:
+        UserError: if a file is missing or broken, or `assign_folds` refuses the rows.
+    """
+    rows = read_jsonl(labelled, LabelledRow)
+    write_jsonl(out, assign_folds(rows, load_section(settings, "split", SplitSettings)))
 
 
 def assign_folds(rows: Sequence[LabelledRow], settings: SplitSettings) -> list[FoldRow]:

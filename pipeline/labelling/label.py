@@ -11,12 +11,14 @@ from typing import Any, Literal
 import msgspec
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import read_numbered_jsonl, sha256
+from pipeline.core.io import read_jsonl, read_numbered_jsonl, sha256, write_json, write_jsonl
 from pipeline.core.schemas import Exemplar, LabelledRow, Labels, Paragraph
-from pipeline.core.settings import Probability, Settings
-from pipeline.labelling.rules import SIGN, LabellingRules, Vote
-from pipeline.labelling.tables import TableRow
-from pipeline.labelling.themes import check_themes
+from pipeline.core.settings import Probability, Settings, load_section, load_settings
+from pipeline.labelling.annotations import agreement as annotator_agreement
+from pipeline.labelling.annotations import bind
+from pipeline.labelling.rules import SIGN, LabellingRules, RuleSettings, Vote
+from pipeline.labelling.tables import TableRow, read_table
+from pipeline.labelling.themes import ThemeSettings, check_themes, read_labels
 from pipeline.text.normalize import prepare
 
 
@@ -32,6 +34,45 @@ ChallengePart = Literal["dev", "final"]
 CHALLENGE_PARTS: tuple[ChallengePart, ChallengePart] = ("dev", "final")
 SHARED_RUN = 6
 """Words in a row that two texts may not share: shorter runs are idioms and names of institutions."""
+
+
+def run_label(
+    paragraphs: Path | None,
+    annotations: Path | None,
+    exemplars: Path | None,
+    challenge: Path | None,
+    table: Path | None,
+    themes: Path,
+    rules: Path,
+    settings: Path,
+    out: Path,
+    labels: Path,
+    report: Path,
+) -> None:
+    """The stage `label`: rows from `table`, or else from `paragraphs` and `annotations`, and from exemplars.
+
+    Raises:
+        UserError: if a file is missing or broken, or an exemplar gives a gold or challenge row away.
+    """
+    weights = load_section(settings, "label", LabelSettings)
+    names = read_labels(load_settings(themes, ThemeSettings), themes)
+    voters = LabellingRules(load_settings(rules, RuleSettings), names.names)
+    agreement: dict[str, Any] = {}
+    if paragraphs and annotations:
+        texts = read_jsonl(paragraphs, Paragraph)
+        rows = label_paragraphs(texts, bind(annotations, texts, names), names, voters, weights)
+        agreement = annotator_agreement(annotations, names)
+    else:
+        rows = label_table(read_table(table, names) if table else [], names, voters, weights)
+    others = {row.id: row.text for row in rows}
+    hard = read_exemplars(challenge, names, others) if challenge else []
+    others |= {f"{challenge}: {row.text[:40]}…": row.text for row in hard}
+    written = read_exemplars(exemplars, names, others) if exemplars else []
+    rows += label_exemplars(written, names, voters, weights)
+    judges = label_exemplars([row for row in hard if challenge_part(row) == "dev"], names, voters, weights)
+    write_jsonl(out, rows)
+    write_json(labels, names)
+    write_json(report, labelling_report(rows, names, voters, agreement, written, judges))
 
 
 def label_paragraphs(

@@ -1,13 +1,28 @@
-"""Files -> articles."""
+"""Files -> articles, and their paragraphs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import read_bytes
+from pipeline.core.io import read_bytes, write_json, write_jsonl
 from pipeline.core.schemas import Article
+from pipeline.core.settings import load_settings
+from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.encodings import decode
+from pipeline.text.segment import split_articles
+
+
+def run_paragraphs(articles: Path, boilerplate: Path, out: Path, rejected: Path, report: Path) -> None:
+    """The stage `paragraphs`: splits every article of a folder; writes what is kept, what is not, and the counts.
+
+    Raises:
+        UserError: if a file is missing or can't be read.
+    """
+    kept, dropped, counts = split_articles(read_articles(articles), load_settings(boilerplate, Boilerplate))
+    write_jsonl(out, kept)
+    write_jsonl(rejected, dropped)
+    write_json(report, counts)
 
 
 def read_articles(folder: Path) -> list[Article]:

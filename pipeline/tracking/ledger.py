@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.core.errors import UserError
+from pipeline.core.io import write_json
 from pipeline.core.settings import load_section
 from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.tracking.history import State, checked_out, states
@@ -19,11 +20,45 @@ from pipeline.tracking.registry import (
 )
 from pipeline.tracking.results import ResultPaths, TrackedResult, read_results
 from pipeline.tracking.runs import log_result
-from pipeline.tracking.store import Store, project_root, with_store
+from pipeline.tracking.store import Store, StoreError, project_root, with_store
 
 Say = Callable[[str], None]
 BY_HAND_SECONDS = 60
 """What someone who calls `taqyryp track` may wait for each result."""
+
+
+def run_track(
+    lock: Path,
+    data: Path,
+    reports: Path,
+    models: Path,
+    choice: Path,
+    settings: Path,
+    all_experiments: bool,
+    receipt: Path | None,
+    say: Say,
+) -> None:
+    """The stage `track`, or the command of that name: see its help. With a `receipt` an absent MLflow is a warning.
+
+    Raises:
+        StoreError: if MLflow can't be reached and nobody asked for a receipt.
+        UserError: if a file is missing or broken.
+    """
+    if all_experiments:
+        track_all(settings, choice, say)
+        return
+    results = read_results(ResultPaths(lock, data, reports, models))
+    try:
+        track_results(results, settings, read_champion_choice(choice), say, hurry=receipt is not None)
+    except StoreError as error:
+        if receipt is None:
+            raise
+        say(
+            f"taqyryp: {error}\nNothing is lost. Once MLflow answers, run `taqyryp track`; "
+            "after experiments, `taqyryp track --all-experiments`."
+        )
+    if receipt is not None:
+        write_json(receipt, {result.model: result.key for result in results})
 
 
 def track_results(

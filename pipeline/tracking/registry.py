@@ -27,7 +27,7 @@ from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.evaluation.metrics import ScoredTable
 from pipeline.tracking.results import TrackedResult
 from pipeline.tracking.runs import RESULT, Run, note
-from pipeline.tracking.store import SQLITE, Store, StoreError, project_root, tracking_uri
+from pipeline.tracking.store import SQLITE, Store, StoreError, project_root, tracking_uri, with_store
 
 REGISTERED = "taqyryp"
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -149,6 +149,16 @@ def _verdict(
 def read_champion_choice(path: Path) -> ChampionChoice | None:
     """The champion that was chosen by hand, if one was."""
     return load_settings(path, ChampionChoice) if path.is_file() else None
+
+
+def run_promote(version: str, choice: Path) -> str:
+    """The command `promote`; what it did.
+
+    Raises:
+        StoreError: if MLflow can't be reached.
+        UserError: if there is no such version.
+    """
+    return with_store(project_root(), lambda store: promote_version(store, version, choice), seconds=60)
 
 
 def promote_version(store: Store, number: str, path: Path) -> str:

@@ -13,17 +13,43 @@ import numpy as np
 
 from pipeline.classifiers.cascade import BESIDE, FILE, FIRST, CascadeConfig, ConfidenceBand, is_confident
 from pipeline.classifiers.decision import decide_all
-from pipeline.classifiers.model_folder import ModelInfo, model_card
+from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder, model_card
 from pipeline.classifiers.tfidf_regression import TFIDF_FILES
 from pipeline.core.arrays import Array, Mask, targets_and_weights
 from pipeline.core.errors import UserError
-from pipeline.core.io import write_json, write_text
+from pipeline.core.io import atomic_folder, read_jsonl, write_csv, write_json, write_text
 from pipeline.core.manifest import MANIFEST, check_manifest, write_manifest
 from pipeline.core.schemas import GOLD, SINGLE_LABEL, FoldRow, LabelledRow, Scores
-from pipeline.core.settings import Probability, Settings
+from pipeline.core.settings import Probability, Settings, load_settings
 from pipeline.evaluation.metrics import ConfusionCounts, macro_mean
 
 CURVE = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+def run_cascade(
+    first: Path,
+    second: Path,
+    labelled: Path,
+    folds: Path,
+    first_scores: Path,
+    second_scores: Path,
+    settings: Path,
+    out: Path,
+    report: Path,
+) -> None:
+    """The stage `cascade`: chooses the bands on out-of-fold scores and writes the folder of both models.
+
+    Raises:
+        UserError: if a file is missing or broken, or the two models don't fit together.
+    """
+    facts, _ = inspect_model_folder(second)
+    rows, places = read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
+    fast, thorough = read_jsonl(first_scores, Scores), read_jsonl(second_scores, Scores)
+    evidence = CascadeEvidence.join(rows, places, fast, thorough, facts)
+    bands = fit_bands(evidence, facts, load_settings(settings, CascadeSettings).disagreement)
+    with atomic_folder(out) as folder:
+        write_cascade(first, second, folder, bands)
+    write_csv(report, tradeoff_curve(evidence, facts))
 
 
 class CascadeSettings(Settings, frozen=True):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from tqdm import tqdm
 
-from pipeline.classifiers.base import Setup, TextClassifier
+from pipeline.classifiers.base import Setup, TextClassifier, model_class
 from pipeline.core.errors import UserError
-from pipeline.core.schemas import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Scores
-from pipeline.core.settings import Settings
+from pipeline.core.io import read_json, read_jsonl, write_jsonl
+from pipeline.core.schemas import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Labels, Scores
+from pipeline.core.settings import Count, Settings, load_section
 
 
 class CrossvalSettings(Settings, frozen=True):
@@ -32,6 +34,31 @@ class FoldFit:
     fold: int
     training: list[LabelledRow]
     held_out: list[LabelledRow]
+
+
+def run_crossval(
+    model: str,
+    config: Path,
+    encoder: Path | None,
+    labelled: Path,
+    labels: Path,
+    folds: Path,
+    settings: Path,
+    scores: Path,
+    curves: Path,
+) -> None:
+    """The stage `crossval`: scores every gold row by models that never saw its article.
+
+    Raises:
+        UserError: if a file is missing or broken, or a fold has nothing to learn from.
+    """
+    kind, threads = model_class(model), load_section(settings, "threads", Count)
+    setup = Setup(labels=read_json(labels, Labels), config=config, encoder=encoder, threads=threads, seed=0)
+    rows, places = read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
+    fits = plan_fits(rows, places, load_section(settings, "crossval", CrossvalSettings), kind)
+    probabilities, losses = cross_validate(fits, kind, setup)
+    write_jsonl(scores, probabilities)
+    write_jsonl(curves, losses)
 
 
 def plan_fits(

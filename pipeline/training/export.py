@@ -18,22 +18,40 @@ from safetensors.numpy import load_file, save_file
 from sklearn.metrics import f1_score
 
 from pipeline.classifiers.compact import CompactConfig
-from pipeline.classifiers.model_folder import ModelInfo, model_card
+from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder, model_card
 from pipeline.classifiers.openvino import Engine
 from pipeline.classifiers.quantization import WORDS, Shape, Tensors, rows_in_int8, smoothquant_int8, to_float16
 from pipeline.classifiers.windows import WindowTokenizer
 from pipeline.core.arrays import Mask
 from pipeline.core.errors import UserError
-from pipeline.core.io import read_json, write_json, write_text
+from pipeline.core.io import atomic_folder, read_json, read_jsonl, write_json, write_text
 from pipeline.core.manifest import check_manifest, write_manifest
 from pipeline.core.schemas import LabelledRow, Labels, Record
-from pipeline.core.settings import Count, Probability, Settings
+from pipeline.core.settings import Count, Probability, Settings, load_settings
 from pipeline.inference.classifier import Classifier
+from pipeline.labelling.label import challenge_part, read_exemplars
 from pipeline.training import prune_vocabulary as vocabulary
 
 Form = Literal["int8", "bfloat16", "float32"]
 COPIED = ("boilerplate.json", "explain", "tfidf")
 HEAD_FILE = {"linear.weight": "head.weight", "linear.bias": "head.bias", "centre": "head.centre", "scale": "head.scale"}
+
+
+def run_export(model: Path, labelled: Path, challenge: Path, settings: Path, out: Path, report: Path) -> None:
+    """The stage `export`: all rows calibrate; gold ones and the challenge set's part `dev` judge.
+
+    Raises:
+        UserError: if a file is missing or broken, the model is no transformer, or no form passes the gate.
+    """
+    labels, rows = inspect_model_folder(model)[0].labels, read_jsonl(labelled, LabelledRow)
+    judging = [to_gate_row(row, labels) for row in rows if row.provenance == "gold"]
+    for row in read_exemplars(challenge, labels, {}):
+        if challenge_part(row) == "dev":
+            judging.append(GateRow(language=row.language, text=row.text, themes=row.themes))
+    texts, chosen = [row.text for row in rows], load_settings(settings, ExportSettings)
+    with atomic_folder(out) as folder:
+        tried = export_compact(model, folder, texts, judging, chosen)
+    write_json(report, tried)
 
 
 class ExportSettings(Settings, frozen=True):

@@ -3,15 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from pipeline.classifiers.base import Setup, TextClassifier, model_class
-from pipeline.classifiers.model_folder import ModelInfo, label_rates, package_versions
+from pipeline.classifiers.decision import DecisionSettings
+from pipeline.classifiers.model_folder import ModelInfo, label_rates, package_versions, save_model_folder
+from pipeline.classifiers.training_neighbours import save_training_neighbours
 from pipeline.core.errors import UserError
-from pipeline.core.io import sha256
-from pipeline.core.schemas import LabelledRow
+from pipeline.core.io import read_json, read_jsonl, sha256
+from pipeline.core.schemas import LabelledRow, Labels
+from pipeline.core.settings import Count, load_section, load_settings
+from pipeline.labelling.rules import RuleSettings
+from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.normalize import TEXT_VERSION
+from pipeline.training.crossval import CrossvalSettings
+
+
+def run_train(
+    model: str,
+    config: Path,
+    encoder: Path | None,
+    labelled: Path,
+    labels: Path,
+    thresholds: Path,
+    boilerplate: Path,
+    rules: Path | None,
+    settings: Path,
+    out: Path,
+) -> None:
+    """The stage `train`: fits a model on all labelled rows and writes its folder.
+
+    Raises:
+        UserError: if a file is missing or broken, there is no row to train on, or thresholds and labels don't match.
+    """
+    seed = load_section(settings, "crossval", CrossvalSettings).seeds[0]
+    threads = load_section(settings, "threads", Count)
+    setup = Setup(labels=read_json(labels, Labels), config=config, encoder=encoder, threads=threads, seed=seed)
+    band = load_section(settings, "decision", DecisionSettings).abstain_band
+    rows = read_jsonl(labelled, LabelledRow)
+    trained, facts = train_model(model, rows, setup, read_json(thresholds, dict[str, float]), band)
+    voters = load_settings(rules, RuleSettings) if rules else RuleSettings(rules=[])
+    save_model_folder(
+        out,
+        trained,
+        facts,
+        load_settings(boilerplate, Boilerplate),
+        lambda folder: save_training_neighbours(folder, trained, rows, setup.labels, voters),
+    )
 
 
 def train_model(

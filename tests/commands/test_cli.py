@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shlex
@@ -9,10 +10,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import cast
+from unittest.mock import create_autospec
 
 import pytest
-from click import Context, Option
+from click import Argument, Option
 from click.testing import CliRunner
 
 from pipeline import Classifier
@@ -29,17 +33,82 @@ def taqyryp(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("command", sorted(cli.commands))
-def test_every_command_has_help_with_an_example(command: str) -> None:
+def example_of(command: str) -> list[str]:
+    """The words after `taqyryp COMMAND` in the first example of its help."""
     result = CliRunner().invoke(cli, [command, "--help"], prog_name="taqyryp")
     assert result.exit_code == 0
     (example, *_) = re.findall(rf"^  taqyryp {command}\b(?:.*\\\n)*.*$", result.output, re.MULTILINE)
-    words = shlex.split(example.split(">>")[0].replace("\\\n", ""))[2:]
-    context = Context(cli.commands[command])
-    given, left, _ = cli.commands[command].make_parser(context).parse_args(words)
-    assert not left
-    assert all(given.get(parameter.name) for parameter in cli.commands[command].params if parameter.required)
-    assert all(parameter.help for parameter in cli.commands[command].params if isinstance(parameter, Option))
+    return shlex.split(example.split(">>")[0].replace("\\\n", ""))[2:]
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    parameters = cli.commands[command].params
+    given = cli.commands[command].make_context(command, example_of(command)).params
+    assert all(given[parameter.name] for parameter in parameters if parameter.required)
+    assert all(parameter.help for parameter in parameters if isinstance(parameter, Option))
+
+
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")  # by MLflow, when it is imported
+@pytest.mark.parametrize("command", sorted(set(cli.commands) - {"classify"}))
+def test_a_command_hands_its_options_to_a_function_by_their_names(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in with the function's own parameters refuses an option too many, too few or misspelt."""
+    source = inspect.getsource(cast(Callable[..., object], cli.commands[command].callback))
+    (function,) = re.findall(r"(\w+)\(\*\*given[,)]", source)
+    (module,) = re.findall(rf"from (\S+) import {function}\n", source)
+    stand_in = create_autospec(getattr(import_module(module), function), return_value=[])
+    monkeypatch.setattr(f"{module}.{function}", stand_in)
+    result = CliRunner().invoke(cli, [command, *example_of(command)])
+    assert result.exit_code == 0, result.exception
+    stand_in.assert_called_once()
+
+
+REQUIRED = [(name, p.name) for name in sorted(cli.commands) for p in cli.commands[name].params if p.required]
+
+
+@pytest.mark.parametrize(("command", "missing"), REQUIRED)
+def test_a_missing_option_is_a_usage_error(command: str, missing: str) -> None:
+    """The example without one of the options that it needs: exit code 2, the option's name, and no traceback."""
+    words = example_of(command)
+    (parameter,) = [p for p in cli.commands[command].params if p.name == missing]
+    if isinstance(parameter, Argument):
+        dropped = {0}
+    else:
+        places = [place for place, word in enumerate(words) if word in parameter.opts]
+        dropped = {place + step for place in places for step in (0, 1)}
+    assert dropped
+    left = [word for place, word in enumerate(words) if place not in dropped]
+    result = CliRunner().invoke(cli, [command, *left], prog_name="taqyryp")
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert parameter.opts[0] in result.output.lower()
+
+
+@pytest.mark.parametrize(
+    "given", [[], ["--table", "t.csv", "--paragraphs", "p.jsonl"], ["--paragraphs", "p.jsonl"], ["--annotations", "a"]]
+)
+def test_label_takes_a_table_alone_or_paragraphs_with_annotations(given: list[str]) -> None:
+    needed = [part for name in ("out", "labels", "report") for part in (f"--{name}", "never-written")]
+    needed += ["--themes", f"{ROOT}/configs/themes.yaml", "--rules", f"{ROOT}/configs/rules.yaml"]
+    needed += ["--settings", f"{ROOT}/configs/pipeline.yaml"]
+    result = CliRunner().invoke(cli, ["label", *needed, *given])
+    assert result.exit_code == 2
+    assert "give --table alone, or --paragraphs and --annotations" in result.output
+
+
+def test_what_the_small_install_lacks_is_named() -> None:
+    """`pip install .` has no MLflow; who asks it for a stage is told how to get the rest."""
+    code = (
+        "import sys; sys.modules['mlflow'] = None; sys.argv = ['taqyryp', 'promote', '3']\n"
+        "from pipeline.commands.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("taqyryp: mlflow is not installed")
+    assert "[pipeline]" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_articles_are_classified_paragraph_by_paragraph(folder: Path, tmp_path: Path) -> None:

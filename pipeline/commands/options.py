@@ -1,0 +1,32 @@
+"""Options that several commands share, each said once; a command hands all of its own to a room's function by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
+
+
+def path(name: str, text: str, *, required: bool = True, default: str | None = None) -> Callable[[F], F]:
+    """An option that names a file or a folder; one with a default is not required."""
+    if default is None:  # not handed on: to click, a default of None is a value, and nothing is missing
+        return click.option(f"--{name}", type=FILE, required=required, help=text)
+    return click.option(f"--{name}", type=FILE, default=default, show_default=True, help=text)
+
+
+boilerplate = path("boilerplate", "What boilerplate looks like (YAML).")
+challenge = path("challenge", "Paragraphs written to be hard, for scoring models only (JSONL).")
+config = path("config", "The model's own configuration (YAML).")
+encoder = path("encoder", "Folder of the pretrained encoder, for models that use one.", required=False)
+folds = path("folds", "In which fold each article is held out (JSONL).")
+labelled = path("labelled", "Training rows (JSONL).")
+labels = path("labels", "The label set (JSON).")
+model_name = click.option("--model", required=True, help="majority, rules, zeroshot, tfidf or transformer.")
+model_out = path("out", "Model folder to write.")
+scores = path("scores", "Out-of-fold probabilities (JSONL).")
+settings = path("settings", "configs/pipeline.yaml or a file like it.")
+themes = path("themes", "configs/themes.yaml or a file like it.")
+thresholds = path("thresholds", "The threshold of each theme (JSON).")
