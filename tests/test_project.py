@@ -91,7 +91,7 @@ def test_every_key_of_the_configuration_is_explained() -> None:
 
 
 def test_links_in_the_documents_lead_somewhere() -> None:
-    for path in [ROOT / "README.md", ROOT / "seeds/README.md", *(ROOT / "docs").glob("*.md")]:
+    for path in [*(ROOT / folder / "README.md" for folder in (".", "models", "seeds")), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 

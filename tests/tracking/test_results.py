@@ -63,7 +63,7 @@ def test_scored_rows_come_back_as_they_went(seeds: int, rows: int, themes: int, 
         scores=rng.random((seeds, rows, themes)),
         decisions=rng.random((seeds, rows, themes)) > 0.5,
     )
-    back = ScoredTable.of(scored.rows(dict.fromkeys(scored.ids.tolist(), "digest")))
+    back = ScoredTable.from_rows(scored.rows(dict.fromkeys(scored.ids.tolist(), "digest")))
     for name in ("ids", "articles", "languages", "targets", "known", "scores", "decisions"):
         assert (getattr(back, name) == getattr(scored, name)).all(), name
         assert getattr(back, name).shape == getattr(scored, name).shape
