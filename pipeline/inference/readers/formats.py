@@ -21,8 +21,7 @@ from pipeline.inference.readers.files import DAMAGED, ReadMeter, Source, find_so
 from pipeline.inference.readers.pages import declared_encoding
 from pipeline.inference.readers.records import to_input_record, validated
 from pipeline.inference.readers.schema import CSV, HTML, JSONL, MAX_RECORD, PARQUET, TEXT, TSV, Fields, InputRecord
-from pipeline.text.encodings import decode
-from pipeline.text.recoding import SNIFF_BYTES, encoding_by_letters, utf8_stream, without_place
+from pipeline.text.encodings import SNIFF_BYTES, decode, encoding_by_letters, utf8_stream, without_place
 
 LONG_LINE = f"a line of more than {MAX_RECORD >> 20} MiB"
 

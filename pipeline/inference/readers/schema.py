@@ -1,6 +1,6 @@
 """Inputs of batch classification: files, folders, globs and stdin -> entries.
 
-An entry is a text to classify, or stands for something that can't be read. `files` finds and opens, `recoding` tells
+An entry is a text to classify, or stands for something that can't be read. `files` finds and opens, `encodings` tells
 encodings, `formats` cuts what is inside into `records`, `pages` takes the article out of HTML. Everything streams: no
 more than one record is held, and none may be larger than `MAX_RECORD`.
 """
