@@ -192,7 +192,7 @@ def annotate(article: Path, annotations: Path, themes: Path, rules: Path, boiler
 
     labels = read_labels(load_settings(themes, ThemeSettings), themes)
     paragraphs, _ = split_article(read_article(article), load_settings(boilerplate, Boilerplate))
-    known = core.bind_article(annotations, article.stem, paragraphs, labels) if annotations.exists() else {}
+    known = core.bind(annotations, paragraphs, labels, article.stem) if annotations.exists() else {}
     write_stdout(
         core.to_fill_in(paragraphs, known, labels, LabellingRules(load_settings(rules, RuleSettings), labels.names))
     )

@@ -79,38 +79,26 @@ def label(
         --themes configs/themes.yaml --rules configs/rules.yaml --settings configs/pipeline.yaml \\
         --out data/labelled.jsonl --labels data/labels.json --report reports/labelling.json
     """
-    from pipeline.core.io import read_jsonl, write_json, write_jsonl
-    from pipeline.core.schemas import Paragraph
+    from pipeline.core.io import write_json, write_jsonl
     from pipeline.core.settings import load_section, load_settings
-    from pipeline.labelling import annotations as gold
     from pipeline.labelling import label as core
     from pipeline.labelling.rules import LabellingRules, RuleSettings
-    from pipeline.labelling.tables import read_table
     from pipeline.labelling.themes import ThemeSettings, read_labels
 
     weights = load_section(settings, "label", core.LabelSettings)
     names = read_labels(load_settings(themes, ThemeSettings), themes)
     voters = LabellingRules(load_settings(rules, RuleSettings), names.names)
-    if table is not None and paragraphs is None and annotations is None:
-        rows, agreement = core.label_table(read_table(table, names), names, voters, weights), {}
-    elif table is None and paragraphs is not None and annotations is not None:
-        texts = read_jsonl(paragraphs, Paragraph)
-        known = gold.bind(annotations, texts, names)
-        rows, agreement = (
-            core.label_paragraphs(texts, known, names, voters, weights),
-            gold.agreement(annotations, names),
-        )
-    else:
-        raise click.UsageError("give --table alone, or --paragraphs and --annotations")
-    others = {row.id: row.text for row in rows}
-    hard = core.read_exemplars(challenge, names, others) if challenge is not None else []
-    others |= {f"{challenge}: {row.text[:40]}…": row.text for row in hard}
-    written = core.read_exemplars(exemplars, names, others) if exemplars is not None else []
-    rows += core.label_exemplars(written, names, voters, weights)
-    judges = core.label_exemplars([row for row in hard if core.challenge_part(row) == "dev"], names, voters, weights)
+    files = {
+        "paragraphs": paragraphs,
+        "annotations": annotations,
+        "table": table,
+        "exemplars": exemplars,
+        "challenge": challenge,
+    }
+    rows, found = core.label_rows(names, voters, weights, **files)
     write_jsonl(out, rows)
     write_json(labels, names)
-    write_json(report, core.labelling_report(rows, names, voters, agreement, written, judges))
+    write_json(report, found)
 
 
 @click.command()
@@ -403,8 +391,8 @@ def challenge(model: Path, challenge: Path, part: str, settings: Path, out: Path
     from pipeline.evaluation import challenge as core
     from pipeline.evaluation.evaluate import EvaluationSettings
     from pipeline.inference.classifier import Classifier
-    from pipeline.labelling.label import challenge_part as part_of
-    from pipeline.labelling.label import read_exemplars
+    from pipeline.labelling.exemplars import challenge_part as part_of
+    from pipeline.labelling.exemplars import read_exemplars
 
     classifier = Classifier.load(model)
     rows = [row for row in read_exemplars(challenge, classifier.facts.labels, {}) if part_of(row) == part]
@@ -435,7 +423,7 @@ def export(model: Path, labelled: Path, challenge: Path, settings: Path, out: Pa
     from pipeline.core.io import atomic_folder, read_jsonl, write_json
     from pipeline.core.schemas import LabelledRow
     from pipeline.core.settings import load_settings
-    from pipeline.labelling.label import challenge_part, read_exemplars
+    from pipeline.labelling.exemplars import challenge_part, read_exemplars
     from pipeline.training import export as core
 
     labels = inspect_model_folder(model)[0].labels

@@ -124,7 +124,7 @@ def utf8_stream(stream: BinaryIO, encoding: str | None) -> BinaryIO:
     name = codecs.lookup(encoding or encoding_by_letters(head)).name
     is_utf8 = name in ("utf-8", "utf-8-sig")
     head = head.removeprefix(codecs.BOM_UTF8) if is_utf8 else head
-    pieces = chain([head], iter(lambda: stream.read(SNIFF_BYTES), b""))
+    pieces: Iterator[bytes] = chain([head], iter(lambda: stream.read(SNIFF_BYTES), b""))
     if not is_utf8:
         decoded = codecs.iterdecode(pieces, name, "surrogateescape")
         pieces = (text.encode(errors="surrogatepass") for text in decoded)
