@@ -15,7 +15,7 @@ from pipeline.evaluation.evaluate import EvaluationSettings, evaluate_model
 from pipeline.evaluation.metrics import ScoredTable
 from pipeline.evaluation.plot_data import risk_coverage
 from pipeline.inference.classifier import Classifier
-from pipeline.labelling.label import challenge_part, read_exemplars
+from pipeline.labelling.exemplars import challenge_part, read_exemplars
 
 
 def run_challenge(model: Path, challenge: Path, part: str, settings: Path, out: Path) -> None:

@@ -29,7 +29,7 @@ from pipeline.core.manifest import check_manifest, write_manifest
 from pipeline.core.schemas import LabelledRow, Labels, Record
 from pipeline.core.settings import Count, Probability, Settings, load_settings
 from pipeline.inference.classifier import Classifier
-from pipeline.labelling.label import challenge_part, read_exemplars
+from pipeline.labelling.exemplars import challenge_part, read_exemplars
 from pipeline.training import prune_vocabulary as vocabulary
 
 Form = Literal["int8", "bfloat16", "float32"]

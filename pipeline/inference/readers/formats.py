@@ -21,8 +21,7 @@ from pipeline.core.errors import RecordError, UserError
 from pipeline.inference.readers.files import DAMAGED, ReadMeter, Source, find_sources
 from pipeline.inference.readers.pages import declared_encoding
 from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord, to_input_record, validated
-from pipeline.text.encodings import decode
-from pipeline.text.recoding import SNIFF_BYTES, encoding_by_letters, utf8_stream, without_place
+from pipeline.text.encodings import SNIFF_BYTES, decode, encoding_by_letters, utf8_stream, without_place
 
 _OBJECTS = msgspec.json.Decoder(dict[str, Any])
 PARQUET_ROWS = 256
