@@ -258,9 +258,9 @@ def train(
         --out models/tfidf
     """
     from pipeline.classifiers import model_folder
-    from pipeline.classifiers import training_neighbours as taught
     from pipeline.classifiers.base import Setup
     from pipeline.classifiers.decision import DecisionSettings
+    from pipeline.classifiers.explain import save_training_neighbours
     from pipeline.core.io import read_json, read_jsonl
     from pipeline.core.schemas import LabelledRow, Labels
     from pipeline.core.settings import Count, load_section, load_settings
@@ -282,7 +282,7 @@ def train(
         trained,
         facts,
         load_settings(boilerplate, Boilerplate),
-        lambda folder: taught.save_training_neighbours(folder, trained, rows, setup.labels, voters),
+        lambda folder: save_training_neighbours(folder, trained, rows, setup.labels, voters),
     )
 
 

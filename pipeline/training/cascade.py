@@ -11,7 +11,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pipeline.classifiers.cascade import BESIDE, FILE, FIRST, CascadeConfig, ConfidenceBand, is_confident
+from pipeline.classifiers.cascade import (
+    CASCADE_FILE,
+    FIRST_FOLDER,
+    SHARED_FOLDER,
+    CascadeConfig,
+    ConfidenceBand,
+    is_confident,
+)
 from pipeline.classifiers.decision import decide_all
 from pipeline.classifiers.model_folder import ModelInfo, model_card
 from pipeline.classifiers.tfidf_regression import TFIDF_FILES
@@ -158,15 +165,15 @@ def write_cascade(first: Path, second: Path, folder: Path, chosen: Sequence[Conf
     if facts.labels != other.labels:
         raise UserError(f"{first} and {second}: models for different labels; train both again")
     shutil.copytree(second, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-    here = folder / BESIDE
+    here = folder / SHARED_FOLDER
     same = all(
         (here / name).is_file() and (here / name).read_bytes() == (first / name).read_bytes() for name in TFIDF_FILES
     )
     if not same:
-        (folder / FIRST).mkdir()
+        (folder / FIRST_FOLDER).mkdir()
         for name in TFIDF_FILES:
-            shutil.copy(first / name, folder / FIRST / name)
-    write_json(folder / FILE, CascadeConfig(zones=tuple(chosen), first=BESIDE if same else FIRST))
+            shutil.copy(first / name, folder / FIRST_FOLDER / name)
+    write_json(folder / CASCADE_FILE, CascadeConfig(zones=tuple(chosen), first=SHARED_FOLDER if same else FIRST_FOLDER))
     described = msgspec.structs.replace(facts, model="cascade")
     write_text(folder / "README.md", model_card(described))
     write_manifest(folder, "model", msgspec.to_builtins(described))
