@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.classifiers.base import probabilities
 from pipeline.classifiers.compact import Compact
-from pipeline.classifiers.tfidf_regression import TfidfRegression, probabilities
+from pipeline.classifiers.tfidf_regression import TfidfRegression
 from pipeline.core.arrays import Array, Mask
 from pipeline.core.io import read_json
 from pipeline.core.schemas import SINGLE_LABEL, Labels, Record, Task

@@ -9,9 +9,9 @@ from typing import ClassVar, Self
 import numpy as np
 from safetensors.numpy import load_file
 
-from pipeline.classifiers.base import Epoch, Setup
+from pipeline.classifiers.base import Epoch, Setup, probabilities
 from pipeline.classifiers.quantization import Shape
-from pipeline.classifiers.tfidf_regression import TfidfRegression, probabilities
+from pipeline.classifiers.tfidf_regression import TfidfRegression
 from pipeline.classifiers.windows import WindowTokenizer, mean_direction, pool_windows
 from pipeline.core.arrays import Array
 from pipeline.core.errors import UserError

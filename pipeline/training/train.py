@@ -9,8 +9,8 @@ import msgspec
 
 from pipeline.classifiers.base import Setup, TextClassifier, model_class
 from pipeline.classifiers.decision import DecisionSettings
+from pipeline.classifiers.explain import save_training_neighbours
 from pipeline.classifiers.model_folder import ModelInfo, label_rates, package_versions, save_model_folder
-from pipeline.classifiers.training_neighbours import save_training_neighbours
 from pipeline.core.errors import UserError
 from pipeline.core.io import read_json, read_jsonl, sha256
 from pipeline.core.schemas import LabelledRow, Labels
