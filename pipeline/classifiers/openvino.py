@@ -1,8 +1,8 @@
 """A BERT-like encoder with its head as an OpenVINO graph: several times as fast as torch on a CPU, and without it.
 
 The graph is built when a model is loaded, from the weights as they lie in its folder, so that no weight stands twice.
-Windows of like length go together, each padded to the next multiple of `WINDOW_MULTIPLE`: its own length alone says how far, so
-that no answer hangs on its neighbours.
+Windows of like length go together, each padded to the next multiple of `WINDOW_MULTIPLE`. How far follows from its own
+length alone, so that an answer does not depend on what is computed beside it.
 """
 
 from __future__ import annotations

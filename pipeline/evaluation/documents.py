@@ -15,7 +15,6 @@ from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.labelling.themes import ThemeSettings, display_names, read_labels
 
 START, END = "<!-- {}: written by make docs -->", "<!-- end {} -->"
-LANGUAGES = {"en": "English", "kk": "Kazakh", "ru": "Russian"}
 SUBJECT, RIVALS = "transformer", ("tfidf", "zeroshot", "rules")
 """The model that the verdicts are about, and those that it is compared with."""
 
@@ -74,10 +73,10 @@ def document_blocks(reports: Path, themes: Path, settings: Path) -> dict[str, st
 
 
 def _model_table(reports: Mapping[str, Report], names: Mapping[str, str], heads: Sequence[str]) -> str:
-    """A row for each model, with the columns of the comparison that `heads` names; languages and themes in words."""
+    """A row for each model, with the columns of the comparison that `heads` names."""
     cells = {model: score_cells(report, names) for model, report in reports.items()}
     rows = [[model, *(row[head] for head in heads)] for model, row in cells.items()]
-    shown = [_language(head.removeprefix("macro-F1 ").removeprefix("F1 ")) for head in heads]
+    shown = [head.removeprefix("macro-F1 ").removeprefix("F1 ") for head in heads]
     return markdown_table(["model", *shown], rows, left=("model", "interval"))
 
 
@@ -99,7 +98,7 @@ def _exemplars(counts: Mapping[str, Mapping[str, Mapping[str, int]]], names: Map
     rows = []
     for language, kinds in counts.items():
         *themes, none, total = (sum(kind[name] for kind in kinds.values()) for name in (*names, "none", "rows"))
-        rows.append([_language(language), *(f"{count:,}" for count in (*themes, total - none, none, total))])
+        rows.append([language, *(f"{count:,}" for count in (*themes, total - none, none, total))])
     return markdown_table(["language", *names.values(), "with a theme", "without", "all"], rows, left=("language",))
 
 
@@ -108,7 +107,7 @@ def _export(tried: Mapping[str, Mapping[str, Report]]) -> str:
     form, languages = list(tried.items())[-1]
     rows = [
         [
-            _language(language),
+            language,
             f"{result['rows']:,}",
             f"{result['equal_decisions']:.2%}",
             three_digits(result["f1_loss"]),
@@ -117,7 +116,3 @@ def _export(tried: Mapping[str, Mapping[str, Report]]) -> str:
     ]
     table = markdown_table(["language", "paragraphs", "equal decisions", "macro-F1 lost"], rows, left=("language",))
     return f"Form taken: {form}.\n\n{table}"
-
-
-def _language(code: str) -> str:
-    return LANGUAGES.get(code, code)
