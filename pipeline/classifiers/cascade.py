@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +46,9 @@ class Cascade(Compact):
     zones: tuple[ConfidenceBand, ...]
 
     @classmethod
-    def load(cls, folder: Path, labels: Labels, threads: int) -> Cascade:
+    def load(cls, folder: Path, labels: Labels, threads: int) -> Self:
         """The model that `cascade` wrote."""
-        model = cls._load(folder, labels, threads)
+        model = super().load(folder, labels, threads)
         facts = read_json(folder / FILE, CascadeConfig)
         same = model.tfidf if facts.first == BESIDE else None
         model.first, model.zones = same or TfidfRegression.load(folder / facts.first, labels), facts.zones

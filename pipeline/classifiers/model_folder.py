@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.classifiers.base import TextClassifier, model_class
-from pipeline.core.errors import UserError
+from pipeline.core.errors import MissingPackageError, UserError
 from pipeline.core.io import atomic_folder, read_json, write_json, write_text
 from pipeline.core.manifest import check_manifest, write_manifest
 from pipeline.core.schemas import Labels, Record
@@ -86,6 +86,8 @@ def load_model_folder(folder: Path, threads: int | None = None) -> tuple[TextCla
             reading = pool.submit(read_json, folder / "boilerplate.json", Boilerplate)
             model = model_class(facts.model).load(folder, facts.labels, threads or facts.threads)
             boilerplate = reading.result()
+    except MissingPackageError:
+        raise
     except UserError as error:  # the digests are right, so the file is as it was written, by code that wrote another
         raise _of_another_version(folder, error) from error
     return model, facts, boilerplate, name

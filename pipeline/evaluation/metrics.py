@@ -128,6 +128,17 @@ def count_decisions(scored: ScoredTable, weights: Array | None = None) -> Confus
     return ConfusionCounts(*(np.einsum("bn,snl->bsl", weights, cell.astype(float), optimize=True) for cell in cells))
 
 
+def macro_f1(targets: Mask, decisions: Mask, known: Mask | None = None) -> float:
+    """Macro-F1 from 0 to 1 of arrays of shape (rows, themes), themes without positives left out; NaN if all are.
+
+    Cells that are not `known` don't count; by default all are known.
+    """
+    known = np.ones_like(targets) if known is None else known
+    gold, given = targets & known, decisions & known
+    cells = (given & gold, given & ~gold, ~given & gold)
+    return float(macro_mean(ConfusionCounts(*(cell.sum(axis=0).astype(float) for cell in cells)).f1()))
+
+
 def macro_mean(per_theme: Array) -> Array:
     """The mean over themes that have positives; NaN where none has."""
     found = ~np.isnan(per_theme)
