@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -48,9 +49,9 @@ class Cascade(Compact):
     bands: tuple[ConfidenceBand, ...]
 
     @classmethod
-    def load(cls, folder: Path, labels: Labels, threads: int) -> Cascade:
+    def load(cls, folder: Path, labels: Labels, threads: int) -> Self:
         """The model that `cascade` wrote."""
-        model = cls._load(folder, labels, threads)
+        model = super().load(folder, labels, threads)
         config = read_json(folder / CASCADE_FILE, CascadeConfig)
         shared = model.tfidf if config.first == SHARED_TFIDF else None
         model.first = shared or TfidfRegression.load(folder / config.first, labels)

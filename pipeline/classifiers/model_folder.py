@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.classifiers.base import TextClassifier, model_class
-from pipeline.core.errors import UserError
+from pipeline.core.errors import MissingPackageError, UserError
 from pipeline.core.io import atomic_folder, read_json, write_json, write_text
 from pipeline.core.manifest import check_manifest, write_manifest
 from pipeline.core.schemas import Labels, Record
@@ -88,6 +88,8 @@ def load_model_folder(folder: Path, facts: ModelInfo, threads: int | None = None
             boilerplate = pool.submit(read_json, folder / "boilerplate.json", Boilerplate)
             model = model_class(facts.model).load(folder, facts.labels, threads or facts.threads)
             return model, boilerplate.result()
+    except MissingPackageError:
+        raise
     # Every digest is right, so a file that is missing or can't be read was written by code that wrote others.
     except (UserError, FileNotFoundError, KeyError) as error:
         raise _of_another_version(folder, error) from error
