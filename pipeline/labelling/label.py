@@ -42,30 +42,61 @@ def run_label(
     """The stage `label`: rows from `table`, or else from `paragraphs` and `annotations`, and from exemplars.
 
     Raises:
-        UserError: if a file is missing or broken or does not fit the others: a row's text is in no paragraph, or an
-            exemplar gives a gold or challenge row away.
+        UserError: if a file is missing or broken, or as `label_rows` says.
     """
     weights = load_section(settings, "label", LabelSettings)
     names = read_labels(load_settings(themes, ThemeSettings), themes)
     voters = LabellingRules(load_settings(rules, RuleSettings), names.names)
-    agreed: dict[str, object] = {}
-    if paragraphs and annotations:
-        texts = read_jsonl(paragraphs, Paragraph)
-        rows = label_paragraphs(texts, bind(annotations, texts, names), names, voters, weights)
-        agreed = agreement(annotations, names)
-    else:
-        rows = label_table(read_table(table, names) if table else [], names, voters, weights)
-    # Each file is checked against what stands before it: what is learnt must not give away what is scored.
-    others = {row.id: row.text for row in rows}
-    hard = read_exemplars(challenge, names, others) if challenge else []
-    others |= {f"{challenge}: {row.text[:40]}…": row.text for row in hard}
-    written = read_exemplars(exemplars, names, others) if exemplars else []
-    rows += label_exemplars(written, names, voters, weights)
-    # Rules are judged on part dev, too; part final is read once, at the end.
-    judged = label_exemplars([row for row in hard if challenge_part(row) == "dev"], names, voters, weights)
+    rows, summary = label_rows(
+        names,
+        voters,
+        weights,
+        paragraphs=paragraphs,
+        annotations=annotations,
+        table=table,
+        exemplars=exemplars,
+        challenge=challenge,
+    )
     write_jsonl(out, rows)
     write_json(labels, names)
-    write_json(report, labelling_report(rows, names, voters, agreed, written, judged))
+    write_json(report, summary)
+
+
+def label_rows(
+    labels: Labels,
+    rules: LabellingRules,
+    settings: LabelSettings,
+    *,
+    paragraphs: Path | None = None,
+    annotations: Path | None = None,
+    table: Path | None = None,
+    exemplars: Path | None = None,
+    challenge: Path | None = None,
+) -> tuple[list[LabelledRow], dict[str, Any]]:
+    """The training rows of a table, or of paragraphs and annotations, then of exemplars; and the labelling report.
+
+    Raises:
+        UserError: if neither a table alone nor paragraphs and annotations are given, or a file does not fit the others:
+            a row's text is in no paragraph, or an exemplar gives a gold or challenge row away.
+    """
+    agreed: dict[str, object] = {}
+    if table and not paragraphs and not annotations:
+        rows = label_table(read_table(table, labels), labels, rules, settings)
+    elif paragraphs and annotations and not table:
+        texts = read_jsonl(paragraphs, Paragraph)
+        rows = label_paragraphs(texts, bind(annotations, texts, labels), labels, rules, settings)
+        agreed = agreement(annotations, labels)
+    else:
+        raise UserError("give --table alone, or --paragraphs and --annotations")
+    # Each file is checked against what stands before it: what is learnt must not give away what is scored.
+    others = {row.id: row.text for row in rows}
+    hard = read_exemplars(challenge, labels, others) if challenge else []
+    others |= {f"{challenge}: {row.text[:40]}…": row.text for row in hard}
+    written = read_exemplars(exemplars, labels, others) if exemplars else []
+    rows += label_exemplars(written, labels, rules, settings)
+    # Rules are judged on part dev, too; part final is read once, at the end.
+    judged = label_exemplars([row for row in hard if challenge_part(row) == "dev"], labels, rules, settings)
+    return rows, labelling_report(rows, labels, rules, agreed, written, judged)
 
 
 def label_paragraphs(
