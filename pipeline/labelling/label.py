@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import UserError
 from pipeline.core.io import read_jsonl, write_json, write_jsonl
 from pipeline.core.schemas import Exemplar, LabelledRow, Labels, Paragraph, Provenance
 from pipeline.core.settings import Probability, Settings, load_section, load_settings
