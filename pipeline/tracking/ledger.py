@@ -6,14 +6,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from subprocess import check_call, check_output
 
 import yaml
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import write_json
+from pipeline.core.io import Say, write_json
 from pipeline.core.settings import load_section, load_settings
 from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.tracking import registry
@@ -23,7 +23,6 @@ from pipeline.tracking.store import Store, StoreError, project_root, with_store
 
 EXPERIMENT = re.compile(r"refs/exps/(..)/([^/]+)/([^/,]+)")
 """DVC's name of an experiment: the commit that it started from in two parts, and what it is called."""
-Say = Callable[[str], None]
 
 
 def run_track(

@@ -76,22 +76,22 @@ EXPECTED = {
 - transformer against zeroshot: macro-F1 -0.200 (90% interval -0.300 … -0.100), worse beyond noise.
 - transformer against rules: macro-F1 -0.030 (90% interval -0.150 … 0.090), within noise.""",
     "challenge": """\
-| model | macro-F1 | interval | Kazakh | xx | Sport | music | macro-AP | false alarms |
+| model | macro-F1 | interval | kk | xx | Sport | music | macro-AP | false alarms |
 | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 | tfidf | 0.600 | 0.100 … 0.850 | 0.250 | – | 0.600 | – | 0.900 | 0.044 |
 | transformer | 0.700 | 0.100 … 0.850 | 0.250 | – | 0.700 | – | 0.900 | – |""",
     "exemplars": """\
 | language | Sport | music | with a theme | without | all |
 | --- | ---: | ---: | ---: | ---: | ---: |
-| Kazakh | 3 | 2 | 3 | 1,000 | 1,003 |
-| Russian | 1 | 0 | 1 | 6 | 7 |""",
+| kk | 3 | 2 | 3 | 1,000 | 1,003 |
+| ru | 1 | 0 | 1 | 6 | 7 |""",
     "export": """\
 Form taken: float32.
 
 | language | paragraphs | equal decisions | macro-F1 lost |
 | --- | ---: | ---: | ---: |
-| Kazakh | 1,110 | 99.78% | -0.004 |
-| Russian | 149 | 100.00% | 0.000 |""",
+| kk | 1,110 | 99.78% | -0.004 |
+| ru | 149 | 100.00% | 0.000 |""",
 }
 
 

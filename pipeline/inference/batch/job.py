@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder
 from pipeline.core.errors import UserError
-from pipeline.core.io import write_json, write_jsonl
+from pipeline.core.io import Say, write_json, write_jsonl
 from pipeline.inference.batch.rows import ARTICLE, PARAGRAPH, BatchOptions
 from pipeline.inference.batch.shards import (
     Shard,
@@ -43,8 +43,6 @@ from pipeline.inference.readers.schema import Fields, InputRecord
 
 STDOUT = Path("-")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
