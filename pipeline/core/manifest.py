@@ -51,12 +51,11 @@ def check_manifest(folder: Path, kind: str) -> Manifest:
             f"{folder}/{MANIFEST}: {manifest.kind} of format {manifest.format}, expected {kind} of format "
             f"{MANIFEST_FORMAT}; make the folder again with this version"
         )
-    found = _digests(folder)
-    for name in sorted(manifest.files.keys() | found.keys()):
-        if manifest.files.get(name) != found.get(name):
-            state = (
-                "missing" if name not in found else "not in the manifest" if name not in manifest.files else "changed"
-            )
+    present = _digests(folder)
+    for name in sorted(manifest.files.keys() | present.keys()):
+        if manifest.files.get(name) != present.get(name):
+            state = "changed" if name in manifest.files else "not in the manifest"
+            state = state if name in present else "missing"
             raise UserError(f"{folder}/{name}: {state}; the folder is damaged, make it again with `dvc repro`")
     return manifest
 

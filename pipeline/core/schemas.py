@@ -1,6 +1,6 @@
 """The records that travel between stages, one frozen struct per step.
 
-Each is a line of a JSONL file (see `storage`); unknown or missing fields and wrong types are refused on reading.
+Each is a line of a JSONL file (see `io`); unknown or missing fields and wrong types are refused on reading.
 """
 
 from __future__ import annotations

@@ -54,20 +54,18 @@ def _converted(data: Any, type_: type[_T], path: Path, section: str = "") -> _T:
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
         key = place.strip("`").lstrip(".")
-        _check_renamed(message.partition("unknown field `")[2].rstrip("`"), path, section, key)
+        where = ".".join(filter(None, (section, key)))
+        unknown = message.partition("unknown field `")[2].rstrip("`")
+        _check_renamed(path, f"{where}.{unknown}".lstrip("."))
         found = _value_at(data, key)
         value = f" (found {found!r})" if isinstance(found, str | int | float) else ""
-        where = _joined_key(section, key) or "top level"
-        raise UserError(f"{path}: {where}: {message}{value}; mend the value or the key") from error
+        raise UserError(f"{path}: {where or 'top level'}: {message}{value}; mend the value or the key") from error
 
 
-def _check_renamed(key: str, path: Path, *parents: str) -> None:
-    if key in RENAMED_KEYS:
-        raise UserError(f"{path}: {_joined_key(*parents, key)}: is called {RENAMED_KEYS[key]} now; rename the key")
-
-
-def _joined_key(*parts: str) -> str:
-    return ".".join(filter(None, parts))
+def _check_renamed(path: Path, key: str) -> None:
+    new = RENAMED_KEYS.get(key.rpartition(".")[2])
+    if new:
+        raise UserError(f"{path}: {key}: is called {new} now; rename the key")
 
 
 def _value_at(data: Any, key: str) -> Any:
@@ -89,7 +87,7 @@ def load_section(path: Path, section: str, type_: type[_T]) -> _T:
     data = load_settings(path, dict[str, Any])
     for name in data:
         if name not in PIPELINE_SECTIONS:
-            _check_renamed(name, path)
+            _check_renamed(path, name)
             raise UserError(f"{path}: {name}: not one of {', '.join(PIPELINE_SECTIONS)}; mend the key")
     if section not in data:
         raise UserError(f"{path}: section {section} is missing; add it")

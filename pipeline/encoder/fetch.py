@@ -49,7 +49,7 @@ HUB_SECONDS = 10
 class EncoderSettings(Settings, frozen=True):
     """Which encoder, and how its users feed it.
 
-    `name` and `revision` are a package and its version, a hub id and its commit or tag, or a folder and "". `sha256` is
+    `name` and `revision` are a package and its version, a hub id and its commit or tag, or a folder and "". `digest` is
     the SHA-256 of the weights file at the source ("": not checked). Each text is prefixed with `prefix`, read in
     windows of at most `max_tokens` tokens, begin and end tokens included, and pooled to one vector by `pooling`.
     """

@@ -50,23 +50,23 @@ def assign_folds(rows: Sequence[LabelledRow], settings: SplitSettings) -> list[F
     if len(gold) < 2:
         raise UserError(f"{len(gold)} annotated article(s): at least 2 are needed to hold one out; annotate more")
     if any(row.split for row in rows):
-        return _given(rows, articles, settings)
-    folds = _folds(rows, gold, settings)
+        return _given_folds(rows, articles, settings)
+    folds = _gold_folds(rows, gold, settings)
     held_out = {article: FoldRow(article=article, fold=fold, role="test") for article, fold in folds.items()}
     for row in rows:
-        chance, fold = _chance(row.text)
+        chance, fold = _digest_numbers(row.text)
         if row.provenance == "exemplar" and chance < settings.exemplars:
             held_out[row.article] = FoldRow(article=row.article, fold=fold % len(set(folds.values())), role="dev")
     return [held_out.get(article, FoldRow(article=article, fold=None, role="train")) for article in articles]
 
 
-def _chance(text: str) -> tuple[float, int]:
-    """A number in [0, 1) and a large one that any text has once and for all."""
-    number = int(sha256(text.encode())[:16], 16)
-    return (number >> 32) / 2**32, number & (2**32 - 1)
+def _digest_numbers(text: str) -> tuple[float, int]:
+    """A number in [0, 1) and one below 2^32 that depend on the text alone, so that other rows come and go."""
+    digest = sha256(text.encode())
+    return int(digest[:8], 16) / 2**32, int(digest[8:16], 16)
 
 
-def _folds(rows: Sequence[LabelledRow], gold: Sequence[str], settings: SplitSettings) -> dict[str, int]:
+def _gold_folds(rows: Sequence[LabelledRow], gold: Sequence[str], settings: SplitSettings) -> dict[str, int]:
     if len(gold) <= settings.leave_one_out_up_to:
         return {article: number for number, article in enumerate(gold)}
     if settings.folds < 2:
@@ -77,7 +77,7 @@ def _folds(rows: Sequence[LabelledRow], gold: Sequence[str], settings: SplitSett
     return {groups[index]: number for number, (_, indices) in held_out for index in indices}
 
 
-def _given(rows: Sequence[LabelledRow], articles: Sequence[str], settings: SplitSettings) -> list[FoldRow]:
+def _given_folds(rows: Sequence[LabelledRow], articles: Sequence[str], settings: SplitSettings) -> list[FoldRow]:
     roles: dict[str, Split] = {}
     for row in rows:
         role = row.split or "train"
@@ -95,4 +95,5 @@ def _given(rows: Sequence[LabelledRow], articles: Sequence[str], settings: Split
             roles[training[index]] = "dev"
     if "train" not in roles.values():
         raise UserError("the given split leaves no training rows; mark some articles as train")
-    return [FoldRow(article=a, fold=None if roles[a] == "train" else 0, role=roles[a]) for a in articles]
+    folds = {"train": None, "dev": 0, "test": 0}
+    return [FoldRow(article=article, fold=folds[roles[article]], role=roles[article]) for article in articles]

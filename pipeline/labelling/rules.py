@@ -21,6 +21,7 @@ from pipeline.core.schemas import Record
 from pipeline.core.settings import Settings
 
 Patterns = dict[str, list[str]]
+# What may stand between two words of a phrase: a space and marks such as "», «", but not the end of a sentence.
 BETWEEN = r"[^\w.!?]{1,4}"
 SIGN = {"for": 1, "against": -1}
 
@@ -134,7 +135,8 @@ def fold(text: str) -> str:
 
 
 def _compile(name: str, patterns: Mapping[str, Sequence[str]]) -> re.Pattern[str] | None:
-    phrases = [_phrase(name, phrase) for several in patterns.values() for phrase in several]
+    phrases = [_phrase(name, phrase) for of_language in patterns.values() for phrase in of_language]
+    # One look-behind for all phrases, not one each: 500,000 characters a second for 39,000 (docs/LOG.md).
     return re.compile(rf"(?<!\w)(?:{'|'.join(phrases)})(?!\w)") if phrases else None
 
 

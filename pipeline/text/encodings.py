@@ -30,8 +30,7 @@ _LETTERS = frozenset("АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫ
 # what is read is right.
 _LEAST_CONFIDENCE = 0.3
 _ASCII = re.compile(rb"[!-~]+")
-SNIFF_BYTES = 2**18
-"""The encoding of a table is told by so many bytes of it."""
+SNIFF_BYTES = 2**18  # of a table, by which its encoding is told
 
 
 def decode(data: bytes, place: str) -> str:
@@ -102,14 +101,13 @@ def _guessed(data: bytes) -> str:
 
 def _kazakh(data: bytes) -> tuple[str, bool]:
     """The page that reads Russian with Kazakh words in it as Kazakh; and whether only one of the two does."""
-    foreign = {page: sum(map(_foreign, data.decode(page))) for page in _KAZAKH_PAGES}  # what is cp1251 is both of them
+    texts = {page: data.decode(page) for page in _KAZAKH_PAGES}  # what is cp1251 is both of them
+    foreign = {
+        page: sum(letter > "\x7f" and letter.isalpha() and letter.upper() not in _LETTERS for letter in text)
+        for page, text in texts.items()
+    }
     best, other = sorted(_KAZAKH_PAGES, key=lambda page: foreign[page])
-    return best, foreign[best] < foreign[other] or data.decode(best) == data.decode(other)
-
-
-def _foreign(letter: str) -> bool:
-    """Whether neither Russian nor Kazakh has it."""
-    return letter > "\x7f" and letter.isalpha() and letter.upper() not in _LETTERS
+    return best, foreign[best] < foreign[other] or texts[best] == texts[other]
 
 
 def utf8_stream(stream: BinaryIO, encoding: str | None) -> BinaryIO:

@@ -40,13 +40,13 @@ def detect(text: str, fallback: str = UNDETERMINED) -> str:
 
 def languages(texts: Sequence[str]) -> list[str]:
     """The language of each paragraph of one article; an undecided one takes that of most of the article's text."""
-    found = [detect(text) for text in texts]
-    amounts: Counter[str] = Counter()
-    for text, language in zip(texts, found, strict=True):
+    detected = [detect(text) for text in texts]
+    characters: Counter[str] = Counter()
+    for text, language in zip(texts, detected, strict=True):
         if language != UNDETERMINED:
-            amounts[language] += len(text)
-    majority = max(amounts, key=lambda language: amounts[language], default=UNDETERMINED)
-    return [majority if language == UNDETERMINED else language for language in found]
+            characters[language] += len(text)
+    majority = max(characters, key=lambda language: characters[language], default=UNDETERMINED)
+    return [majority if language == UNDETERMINED else language for language in detected]
 
 
 @cache

@@ -16,7 +16,6 @@ _CLOSING_MARKS = "\"'»”’)]"
 _MARKS = " \"'«»“”„’.…!?,:;–—-"
 _SENTENCES_MEET = re.compile(r"[.!?…][»”\")]*\s[«“\"–—]?\s?([^\W\d_])")
 _BULLET = re.compile(r"(?:[-–—•·*▪▫◦‣●○■□►▶✓✔✅❌➢➤📍]|\d{1,2}[.)]|[^\W\d_]\))\s(?=\S)")
-_PAIR = re.compile(r"(?:[\w«»-]+\s){0,2}[\w«»-]+\s?:\s\S")
 # Whom to call or to write to: no headline says so.
 _CONTACT = re.compile(r"\w@\w|\d[\d\s()-]{7,}\d|\b\d{3,4}\b.*(?:хабарлас|қоңырау|звони|обращ|обрат|call)", re.I)
 
@@ -71,11 +70,6 @@ class Line:
         return start is not None and (self.text[start.end()].islower() or self.last_mark in ".,;")
 
     @property
-    def is_pair(self) -> bool:
-        """Whether it is a row of a box of facts: "Амплуа: либеро"."""
-        return _PAIR.match(self.text) is not None
-
-    @property
     def is_headline(self) -> bool:
         """Whether it could be a headline in a list of them."""
         if self.kind != "body" or self.is_body or self.words < 3 or self.text.count(",") > 2 or self.last_mark in ",:":
@@ -83,11 +77,6 @@ class Line:
         first = self.text.lstrip('«“"')[:1]
         # Only the beginning is searched: the pattern takes quadratic time, and a line may have megabytes.
         return first.isupper() and not self.has_sentences and not _CONTACT.search(self.text[:400])
-
-    @property
-    def is_long(self) -> bool:
-        """Whether it is too long for an entry of a menu: 3% of their lines are, and half of the content."""
-        return self.words >= 9 or len(self.text) >= 70
 
     @property
     def stems(self) -> set[str]:

@@ -18,6 +18,8 @@ _MOURNING = re.compile(
     r"соболезнов|скорб|(?:светлая|вечная) память|көңіл айт|қайғы|иманы |жатқан жері|condolence|rest in peace|mourn",
     re.I,
 )
+# A row of a box of facts: "Амплуа: либеро"
+_PAIR = re.compile(r"(?:[\w«»-]+\s){0,2}[\w«»-]+\s?:\s\S")
 _BREADCRUMB = re.compile(r" [»>›→/|] ")
 # Shorter rows of headlines may be an explainer's list without marks. To reject all lines without a full stop after the
 # last paragraph would find 5 points more of the boilerplate and lose 4 of the content (docs/LOG.md).
@@ -71,7 +73,8 @@ def _title_candidates(top: list[Line]) -> tuple[list[Line], list[Line]]:
             continue
         if line.kind == "body" and line.words >= 3:
             (listed if section else free).append(line)
-        if not line.is_body and (section or not line.is_long):
+        # Of the lines of menus 3% are longer than this, and half of the content.
+        if not line.is_body and (section or (line.words < 9 and len(line.text) < 70)):
             line.reason = section or "menu"
     return free, listed
 
@@ -166,7 +169,7 @@ def _keep_box(run: list[Line], introduced: bool = False) -> bool:
 
 def _is_box(run: Sequence[Line]) -> bool:
     """Whether these are rows of a box of facts: two, and a third of all, have a key and a value."""
-    pairs = sum(line.is_pair for line in run)
+    pairs = sum(_PAIR.match(line.text) is not None for line in run)
     return pairs >= 2 and 3 * pairs >= len(run)
 
 

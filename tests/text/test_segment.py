@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.schemas import Article, Paragraph
 from pipeline.core.settings import load_settings
-from pipeline.text import language
-from pipeline.text import segment as paragraphs
+from pipeline.text import language, segment
 from pipeline.text.boilerplate import Boilerplate, BoilerplateRules, compiled_rules
 from pipeline.text.lines import Line
 from pipeline.text.normalize import lines, prepare
@@ -147,7 +146,7 @@ def quick() -> Iterator[Callable[[Article], list[Paragraph]]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BoilerplateRules, "judge", judged)
         patch.setattr(language, "detect", cache(language.detect))
-        patch.setattr(paragraphs, "prepare", cache(paragraphs.prepare))
+        patch.setattr(segment, "prepare", cache(segment.prepare))
         yield lambda article: split_article(article, BOILERPLATE)[0]
 
 
