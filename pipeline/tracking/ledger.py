@@ -21,9 +21,6 @@ from pipeline.tracking.results import ResultPaths, TrackedResult, read_results
 from pipeline.tracking.runs import link_cached, log_result
 from pipeline.tracking.store import Store, StoreError, project_root, with_store
 
-EXPERIMENT = re.compile(r"refs/exps/(..)/([^/]+)/([^/,]+)")
-"""DVC's name of an experiment: the commit that it started from in two parts, and what it is called."""
-
 
 def run_track(
     lock: Path,
@@ -123,7 +120,8 @@ def _history(root: Path) -> Iterator[ResultPaths]:
     for line in check_output(log, cwd=root, text=True).splitlines():
         commit, seconds = line.split()[:2]
         tags = {"git.commit": commit, "git.dirty": "false"}
-        if experiment := EXPERIMENT.search(line):
+        # DVC names an experiment by the commit that it started from, in two parts, and by its own name.
+        if experiment := re.search(r"refs/exps/(..)/([^/]+)/([^/,]+)", line):
             start, end, name = experiment.groups()
             tags = {"git.commit": start + end, "git.dirty": "true", "dvc.experiment": name, "dvc.baseline": start + end}
         with tempfile.TemporaryDirectory(dir=place) as temporary:

@@ -84,7 +84,7 @@ def move_aliases(store: Store, kind: str, chosen: ChampionChoice | None, evaluat
     for version in versions.values():
         if chosen and version.tags.get(RESULT) == chosen.result and BY_HAND not in version.tags:
             champion = version
-            _promote(store, version)
+            _crown(store, version, "chosen by hand", by_hand=True)
     if champion is None:
         return _crown(store, candidate, "the first")
     if champion.version == candidate.version or JUDGED in candidate.tags:
@@ -98,15 +98,11 @@ def move_aliases(store: Store, kind: str, chosen: ChampionChoice | None, evaluat
     return said
 
 
-def _crown(store: Store, version: Version, why: str) -> str:
+def _crown(store: Store, version: Version, why: str, by_hand: bool = False) -> str:
     store.client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
+    if by_hand:
+        store.client.set_model_version_tag(REGISTERED, version.version, BY_HAND, "true")
     return f"champion is now {version.tags.get('name')} (version {version.version}): {why}"
-
-
-def _promote(store: Store, version: Version) -> str:
-    said = _crown(store, version, "chosen by hand")
-    store.client.set_model_version_tag(REGISTERED, version.version, BY_HAND, "true")
-    return said
 
 
 def _verdict(candidate: Version, champion: Version, evaluation: EvaluationSettings) -> str:
@@ -141,7 +137,7 @@ def promote_version(version: str, choice: Path) -> str:
             "# The champion that `taqyryp promote` was told; a rebuilt MLflow store honours it. Commit this file.\n"
             f"result: {tags[RESULT]}\nname: {tags['name']}\n",
         )
-        return _promote(store, versions[version])
+        return _crown(store, versions[version], "chosen by hand", by_hand=True)
 
     return with_store(promote, BY_HAND_SECONDS)
 

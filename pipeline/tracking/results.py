@@ -22,10 +22,7 @@ DISPLAY_NAMES = "configs/themes.yaml:names"  # people see these, no model does; 
 
 
 class ResultPaths(NamedTuple):
-    """dvc.lock and the folders of derived tables, reports and models.
-
-    Besides, where they come from: when they were made (ms since 1970, None for now) and tags that say more.
-    """
+    """dvc.lock, folders of tables, reports, models; when made (ms since 1970, None is now); tags of their origin."""
 
     lock: Path
     data: Path
@@ -39,9 +36,9 @@ class TrackedResult(NamedTuple):
     """What one model achieved. `key` is the same for the same result, whenever and wherever it was made.
 
     `name` is the run's, for a model with a folder the very name in the rows it classifies; `curves` are (name, epoch,
-    value); `rows` counts those of the datasets `labelled` and `gold`, both in the file `data`; `reports` are folders by
-    the name that they get in the run; `folder` is the model's, None for a reference that is only measured; `stored` is
-    the digest by which DVC's cache knows that folder.
+    value); `rows` counts those of the datasets `labelled` and `gold`; `reports` are folders by the name that they get
+    in the run; `folder` is the model's, None for a reference that is only measured; `stored` is the digest by which
+    DVC's cache knows that folder.
     """
 
     model: str
@@ -52,7 +49,6 @@ class TrackedResult(NamedTuple):
     metrics: dict[str, float]
     curves: list[tuple[str, int, float]]
     tags: dict[str, str]
-    data: Path
     rows: dict[str, dict[str, int]]
     reports: dict[str, Path]
     scored: Path
@@ -105,7 +101,6 @@ def _read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> T
         metrics=_metrics(figures, read_json(labels, Labels), challenge / "dev.json"),
         curves=_curves(paths.data / "curves" / f"{model}.jsonl"),
         tags=tags,
-        data=labelled,
         rows={"labelled": {"rows": kinds.total(), **kinds}, "gold": {n: figures[n] for n in ("rows", "articles")}},
         reports={name: path for name, path in (("", report), ("challenge", challenge)) if path.is_dir()},
         scored=scored,

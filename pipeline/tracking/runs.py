@@ -27,10 +27,8 @@ from pipeline.tracking.plots import draw_plot
 from pipeline.tracking.results import TrackedResult
 from pipeline.tracking.store import Store, project_root
 
-FORBIDDEN = re.compile(r"[^/\w.\- :]")
-"""What MLflow does not take in a name; a theme may hold a comma or a bracket."""
-RESULT, COMPLETE = "result", "complete"
-"""Tags: the key of the result; set last, when nothing is missing any more."""
+FORBIDDEN = re.compile(r"[^/\w.\- :]")  # what MLflow does not take in a name; a theme may hold a comma or a bracket
+RESULT, COMPLETE = "result", "complete"  # tags: the result's key; set last, when nothing is missing any more
 ID, TEXT = ColSpec("string", "id", required=False), ColSpec("string", "text")
 THEMES = [ColSpec(Array("string"), name) for name in ("themes", "undecided")]
 SIGNATURE = ModelSignature(
@@ -39,9 +37,7 @@ SIGNATURE = ModelSignature(
     params=ParamSchema([ParamSpec("threshold", "double", OWN_THRESHOLDS), ParamSpec("top_k", "long", NO_LIMIT)]),
 )
 EXAMPLE = {"text": ["В школах внедряются программы «Адал ұрпақ».", "Жексенбіде ауа райы бұзылады."]}
-SERVING_PACKAGES = (
-    "mlflow msgspec numpy py3langid pyyaml safetensors scikit-learn scipy tokenizers torch tqdm transformers"
-)
+PACKAGES = "mlflow msgspec numpy py3langid pyyaml safetensors scikit-learn scipy tokenizers torch tqdm transformers"
 """What a served model imports. MLflow would find out by loading the model, which takes seconds a run."""
 
 
@@ -85,8 +81,8 @@ def _write(store: Store, result: TrackedResult) -> Any:
 
 
 def _dataset(result: TrackedResult, name: str, context: str) -> DatasetInput:
-    source, profile = (msgspec.json.encode(value).decode() for value in ({"uri": str(result.data)}, result.rows[name]))
-    dataset = Dataset(name, result.tags["digest.data"][:16], "local", source, profile=profile)
+    profile, digest = msgspec.json.encode(result.rows[name]).decode(), result.tags["digest.data"][:16]
+    dataset = Dataset(name, digest, "local", '{"uri":"data/labelled.jsonl"}', profile=profile)
     return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
 
 
@@ -131,7 +127,7 @@ def _log_model(store: Store, result: TrackedResult, run_id: str) -> str:
             artifacts={"model": str(empty if is_local else result.folder)},
             signature=SIGNATURE,
             input_example=EXAMPLE,
-            pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in SERVING_PACKAGES.split()],
+            pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in PACKAGES.split()],
             mlflow_model=card,
         )
         store.client.log_model_artifacts(model.model_id, f"{temporary}/saved")

@@ -15,6 +15,8 @@ from pandas import DataFrame
 
 from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS
 
+_invalid = MlflowException.invalid_parameter_value
+
 
 class Served(PythonModel):  # type: ignore[misc]  # MLflow's types are skipped
     """Texts to themes, one row out for each row in, in order."""
@@ -48,17 +50,13 @@ class Served(PythonModel):  # type: ignore[misc]  # MLflow's types are skipped
         if top_k < 0:
             raise _invalid(f"top_k: expected 1 or more (or {NO_LIMIT} for no limit), got {top_k}")
         limits = None if threshold == OWN_THRESHOLDS else dict.fromkeys(self.classifier.facts.labels.names, threshold)
-        answers: list[dict[str, Any]] = [
-            {"themes": list(p.themes), "undecided": list(p.undecided), "scores": p.scores, "status": p.status}
-            for p in self.classifier(texts, limits, top_k=top_k or None)
-        ]
+        answers: list[dict[str, Any]] = []
+        for said in self.classifier(texts, limits, top_k=top_k or None):
+            lists = {"themes": list(said.themes), "undecided": list(said.undecided)}
+            answers.append({**lists, "scores": said.scores, "status": said.status})
         if "id" not in model_input:
             return answers
         return [{"id": id_, **answer} for id_, answer in zip(model_input["id"].tolist(), answers, strict=True)]
-
-
-def _invalid(message: str) -> Any:
-    return MlflowException.invalid_parameter_value(message)
 
 
 set_model(Served())

@@ -24,9 +24,7 @@ from pipeline.core.io import sha256
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
-WRITER_SECONDS = (
-    120  # others of our processes may write a run each before it is our turn; one that hangs gives up itself
-)
+WRITER_SECONDS = 120  # others of our processes may write a run each before it is our turn
 LOCKED_SECONDS = 4  # how long a foreign lock on an SQLite store is waited for; MLflow would wait 20 s at each step
 
 
@@ -57,12 +55,9 @@ def project_root() -> Path:
 
 
 def connect() -> str:
-    """Points MLflow to the ledger and returns where that is.
-
-    It is `MLFLOW_TRACKING_URI`, or the SQLite file of the checkout; a relative SQLite path starts at the checkout, too.
-    """
+    """Points MLflow to `MLFLOW_TRACKING_URI` or the SQLite file of the checkout, and returns which it is."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
-    if uri.startswith(SQLITE):
+    if uri.startswith(SQLITE):  # a relative path starts at the checkout, whatever the current folder
         uri = f"{SQLITE}{project_root() / uri.removeprefix(SQLITE)}"
     # MLflow resolves a model's URI by its global setting, not by the client's: else in a store of the current folder.
     mlflow.set_tracking_uri(uri)
@@ -109,9 +104,8 @@ def _open(store: Store, uri: str) -> Store:
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "taqyryp")
     experiment = store.client.get_experiment_by_name(name)
     if experiment is None:
-        tags = {
-            "mlflow.experimentKind": "custom_model_development"
-        }  # the UI opens it as training, not as language models
+        # Without this tag the UI opens it as work on language models.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
         experiment = store.client.get_experiment(store.client.create_experiment(name, artifacts, tags))
     if artifacts and experiment.artifact_location != artifacts:
         raise StoreError(

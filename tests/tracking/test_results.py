@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.metrics import ScoredTable
-from pipeline.tracking.results import _lineage, _params
+from pipeline.tracking.results import _figures, _lineage, _params
 
 LOCK = {
     "label": {
@@ -47,6 +47,18 @@ def test_parameters_are_flat_and_named_as_in_the_files_without_display_names() -
         "ngrams": "[1,2]",
         "rate": "0.5",
         "task": "multi-label",
+    }
+
+
+def test_figures_have_the_names_that_mlflow_groups_into_charts() -> None:
+    overall = {"f1_macro": 0.5, "f1/a": 0.25, "false_alarms": None}
+    report = {"figures": overall, "languages": {"kk": {"f1_macro": 0.75, "f1/a": 1.0}}}
+    assert _figures(report) == {"f1_macro": 0.5, "f1/a": 0.25, "f1_macro/kk": 0.75, "f1_kk/a": 1.0}
+    assert _figures(report, challenge=True) == {
+        "challenge/f1_macro": 0.5,
+        "challenge_f1/a": 0.25,
+        "challenge/f1_macro_kk": 0.75,
+        "challenge_f1_kk/a": 1.0,
     }
 
 
