@@ -21,7 +21,8 @@ for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What makes floors fall is said out loud."""
-    parser.addoption("--set-floors", action="store_true", help="take the committed figures as floors, lower ones too")
+    parser.addoption("--set-floors", action="store_true", help="take the committed figures as floors")
+    parser.addoption("--lower", action="store_true", help="with --set-floors: even where a floor falls")
     parser.addoption("--set-golden", action="store_true", help="take what is answered now as what has to be answered")
 
 

@@ -1,4 +1,4 @@
-"""The models: what each must do, and the dict of those there are.
+"""The models: their names, and what each of them must do.
 
 A model is imported only when it is used, so that no stage loads (or depends on) the module of another model.
 """
@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
 
 from pipeline.core.arrays import Array
 from pipeline.core.errors import UserError
 from pipeline.core.manifest import check_manifest
-from pipeline.core.schemas import LabelledRow, Labels
+from pipeline.core.schemas import SINGLE_LABEL, LabelledRow, Labels, Task
 
 MODELS = {
-    "majority": "pipeline.classifiers.majority:Majority",
-    "rules": "pipeline.classifiers.rulebased:RuleBased",
+    "majority": "pipeline.classifiers.baselines:Majority",
+    "rules": "pipeline.classifiers.baselines:RuleBased",
     "zeroshot": "pipeline.classifiers.zeroshot:ZeroShot",
     "tfidf": "pipeline.classifiers.tfidf:Tfidf",
     "transformer": "pipeline.classifiers.transformer:Transformer",
@@ -27,7 +29,7 @@ EXPORTED = {
     "compact": "pipeline.classifiers.compact:Compact",
     "cascade": "pipeline.classifiers.cascade:Cascade",
 }
-"""Made from a trained model, for classifying alone."""
+"""Made from a trained model, only to classify."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Setup:
             UserError: if no encoder was given, or its folder is missing or damaged.
         """
         if self.encoder is None:
-            raise UserError("this model stands on an encoder; give --encoder models/encoder")
+            raise UserError("this model needs an encoder; give --encoder models/encoder")
         return self.encoder, check_manifest(self.encoder, "encoder").facts
 
 
@@ -88,6 +90,24 @@ class TextClassifier(Protocol):
         """The model that `save` wrote."""
 
 
+class Reference:
+    """Base of the models that others are measured against. They are never shipped, so there is nothing to save."""
+
+    name: ClassVar[str]
+    learns: ClassVar[bool] = False
+    seeded: ClassVar[bool] = False
+    hardware: dict[str, str] = {"device": "cpu", "precision": "float64"}
+
+    def save(self, folder: Path) -> None:
+        """Raises: UserError, always."""
+        raise UserError(f"{self.name} is a reference; train tfidf or transformer")
+
+    @classmethod
+    def load(cls, folder: Path, labels: Labels, threads: int) -> Self:
+        """Raises: UserError, always."""
+        raise UserError(f"{cls.name} is a reference; load tfidf or transformer")
+
+
 def model_class(name: str) -> type[TextClassifier]:
     """The class behind a model's name.
 
@@ -100,3 +120,12 @@ def model_class(name: str) -> type[TextClassifier]:
     module, _, attribute = known[name].partition(":")
     found: Any = getattr(import_module(module), attribute)
     return found  # type: ignore[no-any-return]
+
+
+def probabilities(logits: Array, task: Task) -> Array:
+    """The sigmoid of each logit, or in a single-label task the softmax of each row, shape (texts, themes)."""
+    if task == SINGLE_LABEL:
+        powers: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares: Array = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+    return 1 / (1 + np.exp(-logits))

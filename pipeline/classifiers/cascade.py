@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.classifiers.base import probabilities
 from pipeline.classifiers.compact import Compact
-from pipeline.classifiers.tfidf_regression import TfidfRegression, probabilities
-from pipeline.core.arrays import Array
+from pipeline.classifiers.tfidf_regression import TfidfRegression
+from pipeline.core.arrays import Array, Mask
 from pipeline.core.io import read_json
 from pipeline.core.schemas import SINGLE_LABEL, Labels, Record, Task
 
-FILE, FIRST, BESIDE = "cascade.json", "first", "tfidf"
+CASCADE_FILE = "cascade.json"
+SHARED_TFIDF, OWN_TFIDF = "tfidf", "first"
+"""Subfolders with the first model: the one the transformer adds to its own scores, or where that differs, a second."""
 
 
 class ConfidenceBand(Record, frozen=True):
@@ -25,37 +28,39 @@ class ConfidenceBand(Record, frozen=True):
 
 
 class CascadeConfig(Record, frozen=True):
-    """The zone of each theme, and the subfolder with the first model."""
+    """The content of cascade.json: the band of each theme, and the subfolder with the first model."""
 
     zones: tuple[ConfidenceBand, ...]
     first: str
 
 
-def is_confident(scores: Array, zones: Sequence[ConfidenceBand], task: Task) -> NDArray[np.bool_]:
-    """Of scores (rows, themes) the rows in which every theme lies in its zone; single-label: and one is present."""
-    low, high = np.array([zone.low for zone in zones]), np.array([zone.high for zone in zones])
-    inside, present = ((scores <= low) | (scores >= high)).all(axis=1), (scores >= high).any(axis=1)
-    return np.asarray(inside & present if task == SINGLE_LABEL else inside)
+def is_confident(scores: Array, bands: Sequence[ConfidenceBand], task: Task) -> Mask:
+    """Of scores (rows, themes) the rows in which every theme lies in its band; single-label: and one is present."""
+    low, high = np.array([band.low for band in bands]), np.array([band.high for band in bands])
+    present = scores >= high
+    inside = ((scores <= low) | present).all(axis=1)
+    return np.asarray(inside & present.any(axis=1) if task == SINGLE_LABEL else inside)
 
 
 class Cascade(Compact):
     """A compact transformer with TF-IDF before it."""
 
     first: TfidfRegression
-    zones: tuple[ConfidenceBand, ...]
+    bands: tuple[ConfidenceBand, ...]
 
     @classmethod
-    def load(cls, folder: Path, labels: Labels, threads: int) -> Cascade:
+    def load(cls, folder: Path, labels: Labels, threads: int) -> Self:
         """The model that `cascade` wrote."""
-        model = cls._load(folder, labels, threads)
-        facts = read_json(folder / FILE, CascadeConfig)
-        same = model.tfidf if facts.first == BESIDE else None
-        model.first, model.zones = same or TfidfRegression.load(folder / facts.first, labels), facts.zones
+        model = super().load(folder, labels, threads)
+        config = read_json(folder / CASCADE_FILE, CascadeConfig)
+        shared = model.tfidf if config.first == SHARED_TFIDF else None
+        model.first = shared or TfidfRegression.load(folder / config.first, labels)
+        model.bands = config.zones
         return model
 
     def predict(self, texts: Sequence[str]) -> Array:
         """Probabilities of shape (texts, themes): those of the model that answered."""
         scores = probabilities(self.first.logits(texts), self.labels.task)
-        asked = np.flatnonzero(~is_confident(scores, self.zones, self.labels.task)).tolist()
-        scores[asked] = super().predict([texts[index] for index in asked])
+        unsure = np.flatnonzero(~is_confident(scores, self.bands, self.labels.task)).tolist()
+        scores[unsure] = super().predict([texts[index] for index in unsure])
         return scores

@@ -1,32 +1,31 @@
-"""The fine-tuned transformer made small and fast by `export`: served by OpenVINO, without torch, or by torch alone."""
+"""The fine-tuned transformer made small and fast by `export`: computed by OpenVINO, without torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 from safetensors.numpy import load_file
 
-from pipeline.classifiers.base import Epoch, Setup
-from pipeline.classifiers.quantization import Shape
-from pipeline.classifiers.tfidf_regression import TfidfRegression, probabilities
+from pipeline.classifiers.base import probabilities
+from pipeline.classifiers.quantization import EncoderShape
+from pipeline.classifiers.tfidf_regression import TfidfRegression
 from pipeline.classifiers.windows import WindowTokenizer, mean_direction, pool_windows
 from pipeline.core.arrays import Array
-from pipeline.core.errors import UserError
+from pipeline.core.errors import MissingPackageError, UserError
 from pipeline.core.io import read_json
-from pipeline.core.schemas import LabelledRow, Labels, Record
-from pipeline.core.settings import Precision
+from pipeline.core.schemas import Labels, Record
 
-Compute = Callable[[Sequence[Sequence[int]]], tuple[Array, Array]]
-"""Token windows -> logits (windows, themes) and sentence vectors (windows, width)."""
+if TYPE_CHECKING:
+    from pipeline.classifiers.openvino import Engine
 
 
 class CompactConfig(Record, frozen=True):
     """What a compact model needs beside its weights."""
 
-    shape: Shape
+    shape: EncoderShape
     prefix: str
     max_tokens: int
     tfidf_weight: float
@@ -41,22 +40,24 @@ class Compact:
     labels: Labels
     facts: CompactConfig
     tokenizer: WindowTokenizer
-    engine: Compute
+    engine: Engine
     tfidf: TfidfRegression | None
 
-    def __init__(self, setup: Setup) -> None:
+    def _refuse(self, *_: Any) -> NoReturn:
         raise UserError("compact is exported, not trained; train transformer, then `taqyryp export`")
 
-    @classmethod
-    def load(cls, folder: Path, labels: Labels, threads: int) -> Compact:
-        """The model that `export` wrote."""
-        return cls._load(folder, labels, threads)
+    __init__ = fit = save = _refuse
 
     @classmethod
-    def _load(cls, folder: Path, labels: Labels, threads: int) -> Self:
+    def load(cls, folder: Path, labels: Labels, threads: int) -> Self:
+        """The model that `export` wrote.
+
+        Raises:
+            UserError: if a file is not as `export` writes it, or OpenVINO is missing.
+        """
         model = cls.__new__(cls)
         model.labels, model.facts = labels, read_json(folder / "facts.json", CompactConfig)
-        model.engine = _engine(folder, model.facts, threads)  # compiles while the rest is read
+        model.engine = _engine(folder, model.facts, threads)  # first, since it compiles while the rest is read
         model.tokenizer = WindowTokenizer(folder / "encoder", model.facts.prefix, model.facts.max_tokens)
         model.tfidf = TfidfRegression.load(folder / "tfidf", labels) if model.facts.tfidf_weight else None
         return model
@@ -67,7 +68,7 @@ class Compact:
         return {"device": "cpu", "precision": self.facts.form}
 
     def predict(self, texts: Sequence[str]) -> Array:
-        """Probabilities of shape (texts, themes)."""
+        """Probabilities in [0, 1] of shape (texts, themes)."""
         if not texts:
             return np.zeros((0, len(self.labels.names)))
         windows = self.tokenizer(texts)
@@ -81,25 +82,13 @@ class Compact:
         windows = self.tokenizer(texts)
         return mean_direction(self.engine(windows.ids)[1], windows)
 
-    def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
-        """It learns nothing."""
-        raise UserError("compact is exported, not trained; train transformer, then `taqyryp export`")
 
-    def save(self, folder: Path) -> None:
-        """It is written by `export`."""
-        raise UserError("compact is exported, not trained; train transformer, then `taqyryp export`")
-
-
-def _engine(folder: Path, facts: CompactConfig, threads: int) -> Compute:
-    """OpenVINO's, or torch's where that is not installed."""
-    tensors = load_file(folder / "weights.safetensors")
+def _engine(folder: Path, facts: CompactConfig, threads: int) -> Engine:
     try:
         from pipeline.classifiers.openvino import Engine
     except ModuleNotFoundError as error:
         if error.name != "openvino":
             raise
-        from pipeline.classifiers.torch_engine import TorchEngine
-
-        return TorchEngine(tensors, facts.shape, folder / "encoder", threads)
-    precision: Precision = "float32" if facts.form == "float32" else "bfloat16"
-    return Engine(tensors, facts.shape, precision, threads)
+        raise MissingPackageError(f"{folder}: needs the package openvino; run `pip install openvino`") from error
+    tensors = load_file(folder / "weights.safetensors")
+    return Engine(tensors, facts.shape, "float32" if facts.form == "float32" else "bfloat16", threads)

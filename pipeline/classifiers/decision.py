@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from pipeline.core.schemas import SINGLE_LABEL, Labels, Record
 from pipeline.core.settings import Probability, Settings
 
 HALF = 0.5
+"""The highest threshold that is preferred (see `_highest_good`), and the one where no theme has a positive row."""
 
 
 class DecisionSettings(Settings, frozen=True):
@@ -21,31 +23,39 @@ class DecisionSettings(Settings, frozen=True):
     shrink: float
 
 
-class Decision(Record, frozen=True):
-    """What a paragraph's scores come to: see docs/design in the README of a model folder."""
+class Prediction(Record, frozen=True):
+    """What a model says of one text.
+
+    `scores` has a probability in [0, 1] for each theme, rounded to six digits. `undecided` are the themes just below
+    their threshold.
+    """
 
     themes: tuple[str, ...]
     undecided: tuple[str, ...]
-    abstained: bool
+    scores: dict[str, float]
+
+    @property
+    def status(self) -> Literal["classified", "abstained"]:
+        """Abstained: no theme is given and at least one is undecided. No theme at all is an answer, too."""
+        return "abstained" if self.undecided and not self.themes else "classified"
 
 
-def decide(scores: Sequence[float], labels: Labels, thresholds: Mapping[str, float], band: float) -> Decision:
+def decide(scores: Sequence[float], labels: Labels, thresholds: Mapping[str, float], band: float) -> Prediction:
     """Every theme at or over its threshold; those within `band` below it are undecided.
 
-    A paragraph is abstained on only when nothing is over its threshold and something is undecided. In a single-label
-    task the best theme is taken; the runner-up within `band` of it is undecided.
+    In a single-label task the best theme is taken, and others within `band` of it are undecided.
     """
+    pairs = list(zip(labels.names, scores, strict=True))
     if labels.task == SINGLE_LABEL:
-        best = max(range(len(scores)), key=lambda column: scores[column])
-        near = [c for c in range(len(scores)) if c != best and scores[c] >= scores[best] - band]
-        return Decision(themes=(labels.names[best],), undecided=tuple(labels.names[c] for c in near), abstained=False)
-    themes, undecided = [], []
-    for name, score in zip(labels.names, scores, strict=True):
-        if score >= thresholds[name]:
-            themes.append(name)
-        elif score >= thresholds[name] - band:
-            undecided.append(name)
-    return Decision(themes=tuple(themes), undecided=tuple(undecided), abstained=not themes and bool(undecided))
+        best, highest = max(pairs, key=lambda pair: pair[1])
+        themes = [best]
+        undecided = [name for name, score in pairs if name != best and score >= highest - band]
+    else:
+        themes = [name for name, score in pairs if score >= thresholds[name]]
+        undecided = [name for name, score in pairs if thresholds[name] > score >= thresholds[name] - band]
+    return Prediction(
+        themes=tuple(themes), undecided=tuple(undecided), scores={name: round(score, 6) for name, score in pairs}
+    )
 
 
 def decide_all(scores: Array, thresholds: Array, labels: Labels) -> Mask:
@@ -57,28 +67,27 @@ def decide_all(scores: Array, thresholds: Array, labels: Labels) -> Mask:
 
 
 def choose_thresholds(scores: Array, targets: Mask, known: Mask, settings: DecisionSettings) -> Array:
-    """A threshold a theme by F1 on the given scores, drawn towards the common one where positives are few.
+    """A threshold for each theme by F1 on the given scores, drawn towards the common one where positives are few.
 
-    With n positives a theme's own choice counts n / (n + shrink): a handful of positives places it almost at random.
     The common threshold is chosen by the mean F1 of all themes. All arrays are (rows, themes); cells that are not
     `known` don't count. A theme without positives takes the common threshold.
     """
-    columns = range(scores.shape[1])
-    cells = [(scores[known[:, c], c], targets[known[:, c], c]) for c in columns]
-    candidates = _candidates(np.concatenate([values for values, _ in cells]))
-    curves = [f1_at(values, truth, candidates) for values, truth in cells if truth.any()]
+    columns = [(scores[rows, c], targets[rows, c]) for c, rows in enumerate(known.T)]
+    candidates = _candidates(np.concatenate([values for values, _ in columns]))
+    curves = [f1_at(values, truth, candidates) for values, truth in columns if truth.any()]
     if not curves:
         return np.full(scores.shape[1], HALF)
-    common = _cautious(candidates, np.mean(curves, axis=0), settings.f1_tolerance)
-    return np.array([_shrunk(values, truth, common, settings) for values, truth in cells])
+    common = _highest_good(candidates, np.mean(curves, axis=0), settings.f1_tolerance)
+    return np.array([_shrunk(values, truth, common, settings) for values, truth in columns])
 
 
 def _shrunk(values: Array, truth: Mask, common: float, settings: DecisionSettings) -> float:
+    """A theme's threshold: its own choice weighs n / (n + shrink), since few positives place it almost at random."""
     positives = int(truth.sum())
     if not positives:
         return common
     candidates = _candidates(values)
-    own = _cautious(candidates, f1_at(values, truth, candidates), settings.f1_tolerance)
+    own = _highest_good(candidates, f1_at(values, truth, candidates), settings.f1_tolerance)
     return (positives * own + settings.shrink * common) / (positives + settings.shrink)
 
 
@@ -88,7 +97,7 @@ def _candidates(values: Array) -> Array:
     return np.concatenate([distinct[:1] / 2, (distinct[1:] + distinct[:-1]) / 2])
 
 
-def _cautious(candidates: Array, f1: Array, tolerance: float) -> float:
+def _highest_good(candidates: Array, f1: Array, tolerance: float) -> float:
     """The highest candidate whose F1 is within `tolerance` of the best; over one half only if it is the best itself.
 
     Where a model tells its rows well apart, F1 is flat (from .15 to .5 it changes by .01) and its best point a matter
@@ -100,11 +109,12 @@ def _cautious(candidates: Array, f1: Array, tolerance: float) -> float:
 
 
 def f1_at(values: Array, truth: Mask, thresholds: Array) -> Array:
-    """F1 of `values >= threshold` for each threshold; 0 where nothing is found."""
+    """F1 of `values >= threshold` for each threshold; 0 where nothing is found. `values` and `truth` are (rows,)."""
     order = np.argsort(values)
-    sorted_values, hits = values[order], truth[order]
-    first = np.searchsorted(sorted_values, thresholds, side="left")
-    right_above = hits.sum() - np.concatenate([[0], np.cumsum(hits)])[first]
-    given = len(values) - first
-    f1: Array = 2 * right_above / np.maximum(given + hits.sum(), 1)
+    sorted_values, sorted_truth = values[order], truth[order]
+    below = np.searchsorted(sorted_values, thresholds, side="left")
+    positives = sorted_truth.sum()
+    tp = positives - np.concatenate([[0], np.cumsum(sorted_truth)])[below]
+    given = len(values) - below
+    f1: Array = 2 * tp / np.maximum(given + positives, 1)
     return f1

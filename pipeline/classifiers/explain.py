@@ -1,32 +1,53 @@
-"""Why a paragraph gets its themes: words that weighed, rules that matched, and training paragraphs that lie nearest.
+"""Why a paragraph gets its themes: words that weighed most, rules that matched, the nearest training paragraphs.
 
-It reads what `taught` has put into the model folder.
+Training leaves in a model folder what this needs (`save_training_neighbours`); an `Explainer` reads it.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from pipeline.classifiers.base import TextClassifier
 from pipeline.classifiers.tfidf_regression import TfidfRegression
-from pipeline.classifiers.training_neighbours import FOLDER, HasVectors, TrainingParagraph
 from pipeline.classifiers.vectorizer import TOKEN, CharVectorizer, Vectorizer
 from pipeline.core.arrays import Array
 from pipeline.core.errors import UserError
-from pipeline.core.io import read_json, read_jsonl
-from pipeline.core.schemas import Labels, Record
+from pipeline.core.io import read_json, read_jsonl, write_json, write_jsonl
+from pipeline.core.schemas import LabelledRow, Labels, Record
 from pipeline.labelling.rules import LabellingRules, RuleSettings
 
-TERMS, NEIGHBOURS = 5, 3
-_EDGES = ".,:;!?«»\"'()[]…–—-"
+FOLDER = "explain"
+_RULES, _PARAGRAPHS, _VECTORS = "rules.json", "training_neighbours.jsonl", "vectors.safetensors"
+MAX_WORDS, MAX_NEIGHBOURS = 5, 3
+"""So many words for each theme and so many training paragraphs are told."""
+PUNCTUATION = ".,:;!?«»\"'()[]…–—-"
+"""What is cut off either end of a word before it is told."""
+
+
+@runtime_checkable
+class HasVectors(Protocol):
+    """A model that gives texts vectors."""
+
+    def vectors(self, texts: Sequence[str]) -> Array:
+        """Unit vectors of shape (texts, width); those of texts that are alike to the model point the same way."""
+
+
+class TrainingParagraph(Record, frozen=True):
+    """A paragraph that the model has learnt from."""
+
+    id: str
+    provenance: str
+    themes: tuple[str, ...]
+    text: str
 
 
 class Explanation(Record, frozen=True):
@@ -37,11 +58,31 @@ class Explanation(Record, frozen=True):
     nearest: tuple[dict[str, Any], ...]
 
 
+def save_training_neighbours(
+    folder: Path, model: TextClassifier, rows: Sequence[LabelledRow], labels: Labels, rules: RuleSettings
+) -> None:
+    """Writes explain/: the rules and, for a model with vectors, its gold rows and exemplars with their vectors."""
+    place = folder / FOLDER
+    place.mkdir()
+    write_json(place / _RULES, rules)
+    learnt = [row for row in rows if row.provenance != "rule" and any(row.weights)]
+    if isinstance(model, HasVectors) and learnt:
+        write_jsonl(place / _PARAGRAPHS, [_training_paragraph(row, labels) for row in learnt])
+        vectors = model.vectors([row.text for row in learnt]).astype(np.float16)  # 384 wide: 0.8 kB a row
+        save_file({"vectors": vectors}, place / _VECTORS)
+
+
+def _training_paragraph(row: LabelledRow, labels: Labels) -> TrainingParagraph:
+    values = zip(labels.names, row.targets, row.weights, strict=True)
+    themes = tuple(name for name, target, weight in values if weight and target >= 0.5)
+    return TrainingParagraph(id=row.id, provenance=row.provenance, themes=themes, text=row.text)
+
+
 class Explainer:
     """Reasons, from what training left in a model folder.
 
     Raises:
-        UserError: if it left nothing.
+        UserError: if it left nothing, or something that another version wrote.
     """
 
     def __init__(self, folder: Path, model: TextClassifier, labels: Labels) -> None:
@@ -49,22 +90,21 @@ class Explainer:
         if not place.is_dir():
             raise UserError(f"{folder}: holds nothing to explain with; train the model again")
         self._model, self._labels = model, labels
-        self._rules = LabellingRules(read_json(place / "rules.json", RuleSettings), labels.names)
-        self._taught: list[TrainingParagraph] = []
-        if (place / "taught.jsonl").exists():
-            self._taught = read_jsonl(place / "taught.jsonl", TrainingParagraph)
-            self._vectors: NDArray[np.float32] = load_file(place / "vectors.safetensors")["vectors"].astype(np.float32)
+        self._rules = LabellingRules(read_json(place / _RULES, RuleSettings), labels.names)
+        self._paragraphs: list[TrainingParagraph] = []
+        if (place / _VECTORS).exists():
+            self._paragraphs = read_jsonl(place / _PARAGRAPHS, TrainingParagraph)
+            self._vectors: NDArray[np.float32] = load_file(place / _VECTORS)["vectors"].astype(np.float32)
 
     def __call__(self, texts: Sequence[str], themes: Sequence[Sequence[str]]) -> list[Explanation]:
-        """Reasons for prepared texts; words are told for the `themes` of each."""
-        nearest = self._nearest(texts)
+        """Reasons for prepared texts; words are given for the `themes` of each."""
         return [
-            Explanation(words=self._words(text, given), rules=self._hits(text), nearest=near)
-            for text, given, near in zip(texts, themes, nearest, strict=True)
+            Explanation(words=self._words(text, names), rules=self._matches(text), nearest=nearest)
+            for text, names, nearest in zip(texts, themes, self._nearest(texts), strict=True)
         ]
 
-    def _hits(self, text: str) -> tuple[dict[str, str], ...]:
-        """What matched; a rule without a pattern of its own speaks where nothing matches, which explains nothing."""
+    def _matches(self, text: str) -> tuple[dict[str, str], ...]:
+        """Rules that match; one without a pattern of its own speaks where nothing matches, which explains nothing."""
         matched = (rule for rule in self._rules.hits(text) if rule.any or rule.also)
         return tuple({"name": rule.name, "theme": rule.theme, "votes": rule.votes} for rule in matched)
 
@@ -73,74 +113,70 @@ class Explainer:
         if not isinstance(tfidf, TfidfRegression) or not themes:
             return {}
         words, weights = word_contributions(tfidf, text)
-        told = {}
+        heaviest = {}
         for theme in themes:
             column = weights[:, self._labels.names.index(theme)]
-            best = [index for index in np.argsort(-column, kind="stable")[:TERMS] if column[index] > 0]
-            told[theme] = {words[index]: round(float(column[index]), 3) for index in best}
-        return told
+            best = [index for index in np.argsort(-column, kind="stable")[:MAX_WORDS] if column[index] > 0]
+            heaviest[theme] = {words[index]: round(float(column[index]), 3) for index in best}
+        return heaviest
 
     def _nearest(self, texts: Sequence[str]) -> list[tuple[dict[str, Any], ...]]:
-        if not self._taught or not isinstance(self._model, HasVectors):
+        if not self._paragraphs or not isinstance(self._model, HasVectors):
             return [()] * len(texts)
-        found = []
-        for likeness in self._model.vectors(texts).astype(np.float32) @ self._vectors.T:
-            best = np.argsort(-likeness, kind="stable")[:NEIGHBOURS]
-            found.append(tuple(self._neighbour(index, float(likeness[index])) for index in best))
-        return found
+        similarities = self._model.vectors(texts).astype(np.float32) @ self._vectors.T
+        best = np.argsort(-similarities, axis=1, kind="stable")[:, :MAX_NEIGHBOURS]
+        pairs = zip(similarities, best.tolist(), strict=True)
+        return [tuple(self._neighbour(index, float(row[index])) for index in indices) for row, indices in pairs]
 
-    def _neighbour(self, index: int, likeness: float) -> dict[str, Any]:
-        row = self._taught[index]
-        return {"id": row.id, "similarity": round(likeness, 3), "themes": list(row.themes), "text": row.text}
+    def _neighbour(self, index: int, similarity: float) -> dict[str, Any]:
+        row = self._paragraphs[index]
+        return {"id": row.id, "similarity": round(similarity, 3), "themes": list(row.themes), "text": row.text}
 
 
 def word_contributions(tfidf: TfidfRegression, text: str) -> tuple[list[str], Array]:
     """The words of a text, and what each adds to the log-odds of each theme, shape (words, themes).
 
-    A term's share is its weight times its coefficient. A character n-gram stands in words, a run of words consists of
-    them: the share is divided among its occurrences, and an occurrence's among its words. Nothing is lost: the sum over
-    all words is the text's log-odds without the intercept.
+    What a term adds is its weight times its coefficient. It is divided equally among the occurrences of the term, and
+    an occurrence's part among its words: a character n-gram stands in one word, a word n-gram in several. Nothing is
+    lost: the sum over all words is the text's log-odds without the intercept.
     """
     text = text.lower()
     spans = [match.span() for match in re.finditer(r"\S+", text)]
-    words = [text[begin:end].strip(_EDGES) or text[begin:end] for begin, end in spans]
-    names = list(dict.fromkeys(words))
-    total = np.zeros((len(names), len(tfidf.intercepts)))
-    for part, terms in tfidf.terms.items():
-        owners = _in_words(terms, text, spans) if isinstance(terms, CharVectorizer) else _of_words(terms, text, spans)
-        row = terms.features([text])
-        for column, weight in zip(row.indices, row.data, strict=True):
-            amount = weight * tfidf.coefficients[part][column]
-            occurrences = owners[int(column)]
-            for owner, share in occurrences.items():
-                total[names.index(words[owner])] += amount * share / sum(occurrences.values())
-    return names, total
+    words = [text[begin:end].strip(PUNCTUATION) or text[begin:end] for begin, end in spans]
+    index = {word: number for number, word in enumerate(dict.fromkeys(words))}
+    total = np.zeros((len(index), len(tfidf.intercepts)))
+    for name, vectorizer in tfidf.vectorizers.items():
+        if isinstance(vectorizer, CharVectorizer):
+            occurrences = _char_occurrences(vectorizer, text, spans)
+        else:
+            occurrences = _word_occurrences(vectorizer, text, spans)
+        shares: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))  # by column, then by word
+        for column, word, share in occurrences:
+            shares[column][word] += share
+        row = vectorizer.transform([text])
+        for column, weight in zip(row.indices.tolist(), row.data, strict=True):
+            amount = weight * tfidf.coefficients[name][column]
+            for word, share in shares[column].items():
+                total[index[words[word]]] += amount * share / sum(shares[column].values())
+    return list(index), total
 
 
-Owners = dict[int, dict[int, float]]
-"""By column of the vocabulary the words, by their place in the text, in which the term occurs, and how often."""
+Occurrences = Iterator[tuple[int, int, float]]
+"""For each occurrence of a known term: its column, the number of a word that it stands in, and that word's share."""
 
 
-def _in_words(terms: CharVectorizer, text: str, spans: Sequence[tuple[int, int]]) -> Owners:
-    owners: Owners = {}
-    for place, (begin, end) in enumerate(spans):
-        for column in terms.in_word(text[begin:end]).tolist():
-            occurrences = owners.setdefault(column, {})
-            occurrences[place] = occurrences.get(place, 0.0) + 1.0
-    return owners
+def _char_occurrences(vectorizer: CharVectorizer, text: str, spans: Sequence[tuple[int, int]]) -> Occurrences:
+    for word, (begin, end) in enumerate(spans):
+        for column in vectorizer.word_columns(text[begin:end]).tolist():
+            yield column, word, 1.0
 
 
-def _of_words(terms: Vectorizer, text: str, spans: Sequence[tuple[int, int]]) -> Owners:
+def _word_occurrences(vectorizer: Vectorizer, text: str, spans: Sequence[tuple[int, int]]) -> Occurrences:
     starts = [begin for begin, _ in spans]
     tokens = [(match[0], bisect_right(starts, match.start()) - 1) for match in re.finditer(TOKEN, text)]
-    shortest, longest = terms.ngrams
-    owners: Owners = {}
+    shortest, longest = vectorizer.ngram_range
     for length in range(shortest, longest + 1):
-        for at in range(len(tokens) - length + 1):
-            run = tokens[at : at + length]
-            column = terms.columns.get(" ".join(token for token, _ in run))
+        for ngram in zip(*(tokens[start:] for start in range(length)), strict=False):
+            column = vectorizer.vocabulary.get(" ".join(token for token, _ in ngram))
             if column is not None:
-                occurrences = owners.setdefault(column, {})
-                for _, place in run:
-                    occurrences[place] = occurrences.get(place, 0.0) + 1 / length
-    return owners
+                yield from ((column, word, 1 / length) for _, word in ngram)

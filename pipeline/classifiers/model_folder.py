@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.classifiers.base import TextClassifier, model_class
-from pipeline.core.errors import UserError
+from pipeline.core.errors import MissingPackageError, UserError
 from pipeline.core.io import atomic_folder, read_json, write_json, write_text
 from pipeline.core.manifest import check_manifest, write_manifest
 from pipeline.core.schemas import Labels, Record
@@ -74,21 +74,25 @@ def inspect_model_folder(folder: Path) -> tuple[ModelInfo, str]:
     return facts, f"{facts.model}-{manifest.digest[:8]}"
 
 
-def load_model_folder(folder: Path, threads: int | None = None) -> tuple[TextClassifier, ModelInfo, Boilerplate, str]:
-    """Model, facts, boilerplate list and name; `threads` to compute with, by default those of training.
+def load_model_folder(folder: Path, facts: ModelInfo, threads: int | None = None) -> tuple[TextClassifier, Boilerplate]:
+    """Model and boilerplate list of a folder that `inspect_model_folder` has checked and says `facts` of.
+
+    `threads` to compute with are by default those of training.
 
     Raises:
-        UserError: if the folder is missing, damaged, or made by another version of the text preparation.
+        UserError: if the folder was made by another version of this project.
     """
-    facts, name = inspect_model_folder(folder)
     try:
-        with ThreadPoolExecutor() as pool:  # its patterns take .2 s to compile, in which a model reads its weights
-            reading = pool.submit(read_json, folder / "boilerplate.json", Boilerplate)
+        # The list's patterns take .2 s to compile, in which the model reads its weights.
+        with ThreadPoolExecutor() as pool:
+            boilerplate = pool.submit(read_json, folder / "boilerplate.json", Boilerplate)
             model = model_class(facts.model).load(folder, facts.labels, threads or facts.threads)
-            boilerplate = reading.result()
-    except UserError as error:  # the digests are right, so the file is as it was written, by code that wrote another
+            return model, boilerplate.result()
+    except MissingPackageError:
+        raise
+    # Every digest is right, so a file that is missing or can't be read was written by code that wrote others.
+    except (UserError, FileNotFoundError, KeyError) as error:
         raise _of_another_version(folder, error) from error
-    return model, facts, boilerplate, name
 
 
 def _of_another_version(folder: Path, error: Exception) -> UserError:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from pipeline.classifiers.base import Epoch, Setup
-from pipeline.classifiers.tfidf_regression import TfidfRegression, TfidfSettings, probabilities
+from pipeline.classifiers.base import Epoch, Setup, probabilities
+from pipeline.classifiers.tfidf_regression import TfidfRegression, TfidfSettings
 from pipeline.core.arrays import Array
 from pipeline.core.schemas import LabelledRow, Labels
 from pipeline.core.settings import load_settings

@@ -1,6 +1,6 @@
 """TF-IDF of texts: the vocabulary and the features of scikit-learn's TfidfVectorizer, several times as fast.
 
-Runs of characters stay within words, and news repeats its words: what a word holds is looked up once and remembered.
+Character n-grams stay within words, and news repeats its words: the terms of a word are looked up once and remembered.
 """
 
 from __future__ import annotations
@@ -10,62 +10,110 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-ColumnIndices = NDArray[np.integer[Any]]
-Numbers = NDArray[np.float64]
+from pipeline.core.arrays import Array
 
-TOKEN = r"(?u)\b\w+\b"
-_TOKEN = re.compile(TOKEN)
+ColumnIndices = NDArray[np.integer[Any]]
+
+TOKEN = r"\b\w+\b"
+"""A word of word n-grams. Single letters count too, unlike in scikit-learn's default pattern."""
 CACHED_WORDS = 2**17
-"""Words whose terms are kept, at 0.4 kB each."""
+"""Words whose character n-grams are remembered, at 0.4 kB each: 52 MB at most."""
+_NONE: ColumnIndices = np.zeros(0, np.int32)
 
 
 class Vectorizer(ABC):
-    """A vocabulary: `columns` by term, `idf` by column, and how terms are cut from a text."""
+    """A vocabulary (column by term), `idf` by column, and how terms are cut from a text.
 
-    def __init__(self, names: Sequence[str], idf: Numbers, ngrams: tuple[int, int], sublinear_tf: bool) -> None:
-        self.columns = {name: column for column, name in enumerate(names)}
-        self.idf, self.ngrams, self.sublinear_tf = idf, ngrams, sublinear_tf
+    `ngram_range` has the shortest and the longest n-gram. Terms in fewer than `min_df` of the training texts are left
+    out. With `sublinear_tf` a term that occurs n times counts 1 + log(n), otherwise n.
+    """
 
-    @classmethod
-    def learnt(
-        cls, texts: Sequence[str], ngrams: tuple[int, int], sublinear_tf: bool, min_df: int
-    ) -> tuple[Self, sp.csr_matrix]:
-        """The terms that stand in at least `min_df` of the texts, sorted, with smoothed idf; the texts' features."""
-        every = _open(cls, ngrams)
-        found = [every.found(text) for text in texts]
-        rows = np.bincount(_distinct(found, len(every.columns))[1], minlength=len(every.columns))
-        names = sorted(term for term, column in every.columns.items() if rows[column] >= max(1, min_df))
-        kept = np.array([every.columns[name] for name in names], np.int64)
-        terms = cls(names, np.log((1 + len(texts)) / (1 + rows[kept])) + 1, ngrams, sublinear_tf)
-        place = np.full(len(every.columns), -1, np.int32)
-        place[kept] = np.arange(len(kept))
-        return terms, terms._weighed([column[column >= 0] for column in (place[columns] for columns in found)])
+    def __init__(self, ngram_range: tuple[int, int], sublinear_tf: bool, min_df: int) -> None:
+        self.ngram_range, self.sublinear_tf, self.min_df = ngram_range, sublinear_tf, min_df
+        self.set_vocabulary((), np.zeros(0))
+
+    def set_vocabulary(self, terms: Sequence[str], idf: Array) -> None:
+        """Takes terms in the order of their columns, with the idf of each, in place of those there were."""
+        self.vocabulary = {term: column for column, term in enumerate(terms)}
+        self.idf = idf
+
+    def fit_transform(self, texts: Sequence[str]) -> sp.csr_matrix:
+        """Takes the vocabulary from texts, terms sorted, with smoothed idf; returns what `transform` would of them."""
+        everything = _growing_vectorizer(type(self), self.ngram_range)
+        occurrences = [everything.term_columns(text) for text in texts]
+        size = len(everything.vocabulary)
+        df = np.bincount(_count_terms(occurrences, size)[1], minlength=size)
+        terms = sorted(term for term, column in everything.vocabulary.items() if df[column] >= max(1, self.min_df))
+        kept = np.array([everything.vocabulary[term] for term in terms], np.int64)
+        self.set_vocabulary(terms, np.log((1 + len(texts)) / (1 + df[kept])) + 1)
+        new_column = np.full(size, -1, np.int32)
+        new_column[kept] = np.arange(len(kept))
+        renumbered = (new_column[columns] for columns in occurrences)
+        return self._weighted([columns[columns >= 0] for columns in renumbered])
+
+    def transform(self, texts: Sequence[str]) -> sp.csr_matrix:
+        """Unit rows of shape (texts, terms); a text without a known term has a row of zeros."""
+        return self._weighted([self.term_columns(text) for text in texts])
 
     @abstractmethod
-    def found(self, text: str) -> ColumnIndices:
-        """The columns of a text's terms, one for each occurrence."""
+    def term_columns(self, text: str) -> ColumnIndices:
+        """The columns of a text's known terms, one for each occurrence."""
 
-    def features(self, texts: Sequence[str]) -> sp.csr_matrix:
-        """Unit rows of shape (texts, terms); a text without a known term has a row of zeros."""
-        return self._weighed([self.found(text) for text in texts])
+    def _weighted(self, occurrences: Sequence[ColumnIndices]) -> sp.csr_matrix:
+        shape = len(occurrences), len(self.idf)
+        rows, columns, counts = _count_terms(occurrences, shape[1])
+        values = (1 + np.log(counts) if self.sublinear_tf else counts) * self.idf[columns]
+        values /= np.sqrt(np.bincount(rows, values**2))[rows]
+        ends = np.cumsum(np.bincount(rows, minlength=shape[0]))
+        return sp.csr_matrix((values, columns.astype(np.int32), np.concatenate([[0], ends]).astype(np.int32)), shape)
 
-    def _weighed(self, found: Sequence[ColumnIndices]) -> sp.csr_matrix:
-        shape = len(found), len(self.idf)
-        rows, columns, counts = _distinct(found, shape[1])
-        amounts = (1 + np.log(counts) if self.sublinear_tf else counts) * self.idf[columns]
-        amounts /= np.sqrt(np.bincount(rows, amounts**2))[rows]
-        ends = np.cumsum(np.bincount(rows, minlength=len(found)))
-        return sp.csr_matrix((amounts, columns.astype(np.int32), np.concatenate([[0], ends]).astype(np.int32)), shape)
+    def _known(self, terms: Iterable[str]) -> ColumnIndices:
+        vocabulary = self.vocabulary
+        return np.array([vocabulary[term] for term in terms if term in vocabulary], np.int32)
 
 
-class _Open(dict[str, int]):
-    """A vocabulary that takes in whatever it is asked for."""
+class CharVectorizer(Vectorizer):
+    """Character n-grams within words, each word with a space before and after it (scikit-learn's `char_wb`)."""
+
+    def set_vocabulary(self, terms: Sequence[str], idf: Array) -> None:
+        """Does what the base class does, and forgets the columns of words."""
+        super().set_vocabulary(terms, idf)
+        self.word_columns = lru_cache(CACHED_WORDS)(self._word_columns)
+
+    def term_columns(self, text: str) -> ColumnIndices:
+        """The columns of a text's known terms, one for each occurrence."""
+        return np.concatenate([_NONE, *map(self.word_columns, text.lower().split())])
+
+    def _word_columns(self, word: str) -> ColumnIndices:
+        padded, (shortest, longest) = f" {word} ", self.ngram_range
+        ngrams = []
+        for length in range(shortest, longest + 1):
+            ngrams += [padded[start : start + length] for start in range(max(1, len(padded) - length + 1))]
+            if length >= len(padded):  # scikit-learn, too, counts a word shorter than the n-gram once
+                break
+        return self._known(ngrams)
+
+
+class WordVectorizer(Vectorizer):
+    """Word n-grams (scikit-learn's `word`)."""
+
+    def term_columns(self, text: str) -> ColumnIndices:
+        """The columns of a text's known terms, one for each occurrence."""
+        words = re.findall(TOKEN, text.lower())
+        shortest, longest = self.ngram_range
+        lengths = range(shortest, longest + 1)
+        ngrams = (zip(*(words[start:] for start in range(length)), strict=False) for length in lengths)
+        return self._known(map(" ".join, chain.from_iterable(ngrams)))
+
+
+class _GrowingVocabulary(dict[str, int]):
+    """Gives a new column to every term that it is asked for."""
 
     def __contains__(self, term: object) -> bool:
         return True
@@ -75,60 +123,20 @@ class _Open(dict[str, int]):
         return self[term]
 
 
-class CharVectorizer(Vectorizer):
-    """Runs of characters within words, a space on either side of a word counted in (analyzer `char_wb`)."""
-
-    def __init__(self, *vocabulary: Any) -> None:
-        super().__init__(*vocabulary)
-        self.in_word = lru_cache(CACHED_WORDS)(self._in_word)
-
-    def found(self, text: str) -> ColumnIndices:
-        """The columns of a text's terms, one for each occurrence."""
-        return np.concatenate([_NONE, *map(self.in_word, text.lower().split())])
-
-    def _in_word(self, word: str) -> ColumnIndices:
-        padded, (shortest, longest) = f" {word} ", self.ngrams
-        runs = []
-        for length in range(shortest, longest + 1):
-            runs += [padded[start : start + length] for start in range(max(1, len(padded) - length + 1))]
-            if length >= len(padded):  # a short word counts once
-                break
-        return _known(self.columns, runs)
+@lru_cache(maxsize=4)  # the fits of a process learn from much the same words: 53 s a cross-validation, not 65
+def _growing_vectorizer(kind: type[Vectorizer], ngram_range: tuple[int, int]) -> Vectorizer:
+    vectorizer = kind(ngram_range, True, 1)
+    vectorizer.vocabulary = _GrowingVocabulary()
+    return vectorizer
 
 
-class WordVectorizer(Vectorizer):
-    """Runs of words (analyzer `word`)."""
-
-    def found(self, text: str) -> ColumnIndices:
-        """The columns of a text's terms, one for each occurrence."""
-        words = _TOKEN.findall(text.lower())
-        shortest, longest = self.ngrams
-        lengths = range(shortest, longest + 1)
-        runs = (zip(*(words[start:] for start in range(length)), strict=False) for length in lengths)
-        return _known(self.columns, map(" ".join, chain.from_iterable(runs)))
-
-
-@lru_cache(maxsize=4)  # the fits of a process learn from much the same words
-def _open(kind: type[Vectorizer], ngrams: tuple[int, int]) -> Vectorizer:
-    terms = kind((), np.zeros(0), ngrams, True)
-    terms.columns = _Open()
-    return terms
-
-
-def _distinct(found: Sequence[ColumnIndices], width: int) -> tuple[ColumnIndices, ColumnIndices, ColumnIndices]:
-    """Row, column and count of each term of each text, sorted, for a vocabulary of `width` terms.
+def _count_terms(occurrences: Sequence[ColumnIndices], size: int) -> tuple[ColumnIndices, ...]:
+    """Row, column and count of each term of each text, sorted, for a vocabulary of `size` terms.
 
     Row and column are sorted as one number, which numpy does in a sixth of the time that scipy takes within rows.
     """
-    starts = np.repeat(np.arange(len(found)) * width, [len(columns) for columns in found])
-    keys = np.sort(starts + np.concatenate([_NONE, *found]))
+    starts = np.repeat(np.arange(len(occurrences)) * size, [len(columns) for columns in occurrences])
+    keys = np.sort(starts + np.concatenate([_NONE, *occurrences]))
     first = np.flatnonzero(np.diff(keys, prepend=-1))
-    rows, columns = np.divmod(keys[first], max(1, width))
+    rows, columns = np.divmod(keys[first], max(1, size))
     return rows, columns, np.diff(first, append=len(keys))
-
-
-_NONE: ColumnIndices = np.zeros(0, np.int32)
-
-
-def _known(columns: dict[str, int], terms: Iterable[str]) -> ColumnIndices:
-    return np.array([columns[term] for term in terms if term in columns], np.int32)

@@ -1,4 +1,4 @@
-"""Text -> windows of tokens, without torch: what training and every engine read alike."""
+"""Texts -> windows of tokens, and results of windows -> results of texts; without torch, for training and serving."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from pipeline.classifiers.base import probabilities
 from pipeline.core.arrays import Array
 from pipeline.core.schemas import SINGLE_LABEL, Task
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 STRIDE = 64
-"""Tokens that neighbouring windows of an over-long text share, so that no sentence is only seen cut."""
+"""Tokens that neighbouring windows of a long text share, so that a sentence cut by one is whole in the other."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Token ids of every window, special tokens included, and the index of the text it was cut from."""
+    """Token ids of every window, special tokens included, and the index of the text that it was cut from."""
 
     ids: list[list[int]]
     owner: list[int]
 
     @property
     def starts(self) -> list[int]:
-        """Where each text's windows begin."""
-        return [at for at, owner in enumerate(self.owner) if not at or owner != self.owner[at - 1]]
+        """The index of each text's first window."""
+        return np.flatnonzero(np.diff(self.owner, prepend=-1)).tolist()
 
 
 class WindowTokenizer:
@@ -44,8 +45,8 @@ class WindowTokenizer:
         self._tokenizer.no_truncation()
         self.pad = int(json.loads((folder / "config.json").read_bytes()).get("pad_token_id") or 0)
         self._first, self._last = self._tokenizer.encode("").ids
-        self._prefix = self._tokenizer.encode(prefix.strip(), add_special_tokens=False).ids if prefix.strip() else []
-        self.room = max_tokens - len(self._prefix) - 2
+        self._prefix = self._tokenizer.encode(prefix.strip(), add_special_tokens=False).ids
+        self.room = max_tokens - len(self._prefix) - 2  # two special tokens, at the start and at the end
 
     def __call__(self, texts: Sequence[str]) -> Windows:
         """The windows of all texts in order; a text without a single token still has one window."""
@@ -68,10 +69,9 @@ class WindowTokenizer:
 def pool_windows(logits: Array, windows: Windows, task: Task) -> Array:
     """Logits of windows (windows, themes) -> of texts: the highest; single-label: the log of their mean probability."""
     if task == SINGLE_LABEL:
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares = np.add.reduceat(powers / powers.sum(axis=1, keepdims=True), windows.starts)
-        single: Array = np.log(shares / np.bincount(windows.owner)[:, None] + 1e-12)
-        return single
+        sums = np.add.reduceat(probabilities(logits, task), windows.starts)
+        mean_logs: Array = np.log(sums / np.bincount(windows.owner)[:, None] + 1e-12)  # never the log of 0
+        return mean_logs
     highest: Array = np.maximum.reduceat(logits, windows.starts)
     return highest
 

@@ -107,6 +107,22 @@ def track(**given: Any) -> None:
 
 
 @click.command()
+@click.argument("documents", nargs=-1, required=True, type=options.FILE)
+@options.path("reports", "Folder of reports.", default="reports")
+@options.path("themes", "The themes (YAML).", default="configs/themes.yaml")
+@options.path("settings", "For the level of intervals.", default="configs/pipeline.yaml")
+def docs(**given: Any) -> None:
+    """Write the tables and figures in DOCUMENTS anew from the reports, between their markers.
+
+    \b
+    taqyryp docs README.md docs/model-card.md seeds/README.md --reports reports
+    """
+    from pipeline.evaluation.documents import run_docs
+
+    run_docs(**given)
+
+
+@click.command()
 @click.argument("version")
 @champion_file
 def promote(**given: Any) -> None:
@@ -115,6 +131,6 @@ def promote(**given: Any) -> None:
     \b
     taqyryp promote 3
     """
-    from pipeline.tracking.registry import run_promote
+    from pipeline.tracking.registry import promote_version
 
-    say(run_promote(**given))
+    say(promote_version(**given))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +16,9 @@ import msgspec
 
 from pipeline.core.errors import UserError
 
-T = TypeVar("T")
+_T = TypeVar("_T")
+Say = Callable[[str], None]
+"""How a command tells its user a line: on stderr, as a rule."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -32,7 +33,7 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
-def read_jsonl(path: Path, type_: type[T]) -> list[T]:
+def read_jsonl(path: Path, type_: type[_T]) -> list[_T]:
     """Every line of a JSONL file as `type_`. Lines end at newlines alone: U+2028 and U+0085 may stand in strings.
 
     Raises:
@@ -41,7 +42,7 @@ def read_jsonl(path: Path, type_: type[T]) -> list[T]:
     return [row for _, row in read_numbered_jsonl(path, type_)]
 
 
-def read_numbered_jsonl(path: Path, type_: type[T]) -> list[tuple[int, T]]:
+def read_numbered_jsonl(path: Path, type_: type[_T]) -> list[tuple[int, _T]]:
     """Like `read_jsonl`, with each row's line number from 1 for errors that are found later."""
     decoder = msgspec.json.Decoder(type_)
     return [
@@ -51,7 +52,7 @@ def read_numbered_jsonl(path: Path, type_: type[T]) -> list[tuple[int, T]]:
     ]
 
 
-def read_json(path: Path, type_: type[T]) -> T:
+def read_json(path: Path, type_: type[_T]) -> _T:
     """A JSON file as `type_`.
 
     Raises:
@@ -60,7 +61,7 @@ def read_json(path: Path, type_: type[T]) -> T:
     return _decode(msgspec.json.Decoder(type_), read_bytes(path), str(path))
 
 
-def _decode(decoder: msgspec.json.Decoder[T], data: bytes, place: str) -> T:
+def _decode(decoder: msgspec.json.Decoder[_T], data: bytes, place: str) -> _T:
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -69,10 +70,8 @@ def _decode(decoder: msgspec.json.Decoder[T], data: bytes, place: str) -> T:
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     """Writes one JSON object a line, whole or not at all."""
-    encoder = msgspec.json.Encoder()
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        for row in rows:
-            file.write(encoder.encode(row) + b"\n")
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(msgspec.json.Encoder().encode_lines(rows))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -92,9 +91,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def write_stdout(rows: Iterable[Any]) -> None:
     """Prints one JSON object a line."""
-    encoder = msgspec.json.Encoder()
-    for row in rows:
-        sys.stdout.buffer.write(encoder.encode(row) + b"\n")
+    sys.stdout.buffer.write(msgspec.json.Encoder().encode_lines(rows))
     sys.stdout.buffer.flush()
 
 
@@ -106,31 +103,28 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends without an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    """A path to write a file to, which takes the place of `path` when the block ends without an exception."""
+    with _temporary_path(path) as temporary:
         yield temporary
-        temporary.chmod(0o644)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its place, old content gone, when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    """An empty folder that takes the place of `path`, old content gone, when the block ends without an exception."""
+    with _temporary_path(path) as temporary:
+        temporary.mkdir()
         yield temporary
-        temporary.chmod(0o755)
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _temporary_path(path: Path) -> Iterator[Path]:
+    """The name of `path` in a hidden folder beside it: on the same file system, so that a rename moves it at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        yield Path(folder) / path.name
 
 
 def sha256(data: bytes) -> str:

@@ -48,8 +48,8 @@ def check_manifest(folder: Path, kind: str) -> Manifest:
     manifest = read_json(folder / MANIFEST, Manifest)
     if (manifest.format, manifest.kind) != (MANIFEST_FORMAT, kind):
         raise UserError(
-            f"{folder}/{MANIFEST}: {manifest.kind} of format {manifest.format}, expected {kind} of format {MANIFEST_FORMAT}; "
-            "make the folder again with this version"
+            f"{folder}/{MANIFEST}: {manifest.kind} of format {manifest.format}, expected {kind} of format "
+            f"{MANIFEST_FORMAT}; make the folder again with this version"
         )
     found = _digests(folder)
     for name in sorted(manifest.files.keys() | found.keys()):

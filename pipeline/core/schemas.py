@@ -165,18 +165,18 @@ class CurvePoint(Record, frozen=True):
     held_out_loss: float | None
 
 
-class ResultRow(Record, frozen=True):
-    """A row of batch classification: see docs/classify.md for each field."""
+class ResultRow(Record, frozen=True, kw_only=True):
+    """A row of batch classification: see docs/classify.md for each field. The defaults are those of a rejected line."""
 
     id: str
     source: str
     article: str
-    position: int
-    language: str
+    position: int = 0
+    language: str = ""
     text: str
-    themes: tuple[str, ...]
-    undecided: tuple[str, ...]
-    scores: dict[str, float]
-    status: Literal["classified", "abstained", "rejected", "failed"]
-    reason: str
+    themes: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+    scores: dict[str, float] = {}
+    status: Literal["classified", "abstained", "rejected"] = "rejected"
+    reason: str = ""
     model: str

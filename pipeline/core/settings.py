@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,14 +18,24 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Precision = Literal["auto", "float32", "bfloat16"]
 PIPELINE_SECTIONS = ("encoder", "label", "split", "crossval", "decision", "evaluation", "tracking", "threads")
 
-T = TypeVar("T")
+# Keys that were called something else in earlier versions.
+RENAMED_KEYS = {
+    "balanced": "class_weight (balanced or null)",
+    "inverse_regularisation": "C",
+    "lexical": "tfidf",
+    "lexical_weight": "tfidf_weight",
+    "min_rows": "min_df",
+    "sublinear": "sublinear_tf",
+}
+
+_T = TypeVar("_T")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of all settings: immutable, unknown keys refused, no defaults, so that the YAML file shows every value."""
 
 
-def load_settings(path: Path, type_: type[T]) -> T:
+def load_settings(path: Path, type_: type[_T]) -> _T:
     """A YAML file as `type_`.
 
     Raises:
@@ -37,31 +48,39 @@ def load_settings(path: Path, type_: type[T]) -> T:
     return _converted(data, type_, path)
 
 
-def _converted(data: Any, type_: type[T], path: Path, section: str = "") -> T:
+def _converted(data: Any, type_: type[_T], path: Path, section: str = "") -> _T:
     try:
         return msgspec.convert(data, type_)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
         key = place.strip("`").lstrip(".")
-        found = data if not key else _at(data, key)
+        _check_renamed(message.partition("unknown field `")[2].rstrip("`"), path, section, key)
+        found = _value_at(data, key)
         value = f" (found {found!r})" if isinstance(found, str | int | float) else ""
-        where = ".".join(filter(None, (section, key))) or "top level"
+        where = _joined_key(section, key) or "top level"
         raise UserError(f"{path}: {where}: {message}{value}; mend the value or the key") from error
 
 
-def _at(data: Any, key: str) -> Any:
+def _check_renamed(key: str, path: Path, *parents: str) -> None:
+    if key in RENAMED_KEYS:
+        raise UserError(f"{path}: {_joined_key(*parents, key)}: is called {RENAMED_KEYS[key]} now; rename the key")
+
+
+def _joined_key(*parts: str) -> str:
+    return ".".join(filter(None, parts))
+
+
+def _value_at(data: Any, key: str) -> Any:
     """The value under a path such as `encoder.name` or `seeds[0]`; None where the path can't be followed."""
-    for part in key.replace("]", "").replace("[", ".").split("."):
-        if isinstance(data, dict):
-            data = data.get(part)
-        elif isinstance(data, list) and part.isdigit() and int(part) < len(data):
-            data = data[int(part)]
-        else:
-            return None
+    try:
+        for part in re.findall(r"[^.\[\]]+", key):
+            data = data[int(part) if isinstance(data, list) else part]
+    except (LookupError, TypeError, ValueError):
+        return None
     return data
 
 
-def load_section(path: Path, section: str, type_: type[T]) -> T:
+def load_section(path: Path, section: str, type_: type[_T]) -> _T:
     """One section of configs/pipeline.yaml, checked; the others are only checked by name.
 
     Raises:
@@ -70,6 +89,7 @@ def load_section(path: Path, section: str, type_: type[T]) -> T:
     data = load_settings(path, dict[str, Any])
     for name in data:
         if name not in PIPELINE_SECTIONS:
+            _check_renamed(name, path)
             raise UserError(f"{path}: {name}: not one of {', '.join(PIPELINE_SECTIONS)}; mend the key")
     if section not in data:
         raise UserError(f"{path}: section {section} is missing; add it")

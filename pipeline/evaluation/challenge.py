@@ -15,20 +15,19 @@ from pipeline.evaluation.evaluate import EvaluationSettings, evaluate_model
 from pipeline.evaluation.metrics import ScoredTable
 from pipeline.evaluation.plot_data import risk_coverage
 from pipeline.inference.classifier import Classifier
-from pipeline.labelling.label import challenge_part, read_exemplars
+from pipeline.labelling.exemplars import challenge_part, read_exemplars
 
 
 def run_challenge(model: Path, challenge: Path, part: str, settings: Path, out: Path) -> None:
-    """The stage `challenge`: scores a model folder on one part of the set, `dev` or `final`.
+    """The stage `challenge`: scores a model folder on one part of the set, `dev` or `final`; writes the folder `out`.
 
     Raises:
         UserError: if a file is missing or broken, or the model folder is damaged or of another version.
     """
+    evaluation = load_section(settings, "evaluation", EvaluationSettings)
     classifier = Classifier.load(model)
     rows = [row for row in read_exemplars(challenge, classifier.facts.labels, {}) if challenge_part(row) == part]
-    report, mistakes, risks = score_challenge(
-        classifier, rows, load_section(settings, "evaluation", EvaluationSettings)
-    )
+    report, mistakes, risks = score_challenge(classifier, rows, evaluation)
     with atomic_folder(out) as folder:
         write_json(folder / f"{part}.json", report)
         write_csv(folder / "errors.csv", mistakes)
@@ -44,9 +43,12 @@ def score_challenge(
     `false_alarms` is the share of paragraphs without any theme that were given one.
     """
     labels = classifier.facts.labels
-    predictions = classifier([row.text for row in rows])
+    texts = [row.text for row in rows]
+    predictions = classifier(texts)
+    digests = np.array([sha256(text.encode()) for text in texts])
     scored = ScoredTable(
-        ids=np.array([sha256(row.text.encode())[:12] for row in rows]),
+        ids=digests,
+        texts=digests,
         articles=np.array([row.by for row in rows]),
         languages=np.array([row.language for row in rows]),
         targets=np.array([[name in row.themes for name in labels.names] for row in rows]),
@@ -55,12 +57,12 @@ def score_challenge(
         decisions=np.array([[[name in p.themes for name in labels.names] for p in predictions]]),
     )
     report = evaluate_model({GOLD: scored}, labels, evaluation)
-    for key in ("articles", "seeds", "other_settings"):
+    for key in ("articles", "seeds", "other_settings"):  # one model, taught in one way, and nobody's articles
         del report[key]
     report["figures"]["false_alarms"] = _false_alarms(scored)
     for language, figures in report["languages"].items():
         figures["false_alarms"] = _false_alarms(scored.where(scored.languages == language))
-    return report, _mistakes(scored, rows, labels), risk_coverage(scored, labels.names)
+    return report, _mistakes(scored, rows, labels), risk_coverage(scored)
 
 
 def _false_alarms(scored: ScoredTable) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,8 @@ import numpy as np
 from pipeline.core.io import read_json, read_jsonl, write_json, write_text
 from pipeline.core.schemas import Labels, ScoredRow
 from pipeline.core.settings import load_section, load_settings
-from pipeline.evaluation.evaluate import FEW_ARTICLES, EvaluationSettings, headlines
-from pipeline.evaluation.metrics import ScoredTable, bootstrap_interval, bootstrap_weights, count_decisions, macro_mean
-from pipeline.labelling.themes import ThemeSettings, display_names
+from pipeline.evaluation.evaluate import EvaluationSettings, headlines, resample_rows
+from pipeline.evaluation.metrics import ScoredTable, bootstrap_interval, count_decisions
 
 
 def run_compare(
@@ -28,19 +27,22 @@ def run_compare(
     verdicts: Path,
     table: Path,
 ) -> None:
-    """The stage `compare`: headline figures, the verdict on each pair, and the page that shows both.
+    """The stage `compare`: reads `<model>.jsonl` in `scored` and `<model>/scores.json` in `reports`, writes the rest.
 
     Raises:
         UserError: if a file is missing or broken.
     """
-    evaluation, names = load_section(settings, "evaluation", EvaluationSettings), read_json(labels, Labels)
-    figures = {name: read_json(reports / name / "scores.json", dict[str, Any]) for name in models}
-    tables = {name: ScoredTable.of(read_jsonl(scored / f"{name}.jsonl", ScoredRow)) for name in models}
+    # Here, not above: the tracking compares models too, and an edit of how themes are named is none of its business.
+    from pipeline.labelling.themes import ThemeSettings, display_names
+
+    evaluation, label_set = load_section(settings, "evaluation", EvaluationSettings), read_json(labels, Labels)
+    figures = {model: read_json(reports / model / "scores.json", dict[str, Any]) for model in models}
+    tables = {model: ScoredTable.from_rows(read_jsonl(scored / f"{model}.jsonl", ScoredRow)) for model in models}
     pairs = compare_models(tables, evaluation)
-    shown = display_names(load_settings(themes, ThemeSettings), names)
-    write_json(metrics, {name: headlines(report, names) for name, report in figures.items()})
+    shown = display_names(load_settings(themes, ThemeSettings), label_set)
+    write_json(metrics, {model: headlines(report, label_set) for model, report in figures.items()})
     write_json(verdicts, pairs)
-    write_text(table, comparison_table(figures, pairs, names, shown, evaluation.level))
+    write_text(table, comparison_table(figures, pairs, shown, evaluation.level))
 
 
 def compare_models(scored: Mapping[str, ScoredTable], evaluation: EvaluationSettings) -> list[dict[str, Any]]:
@@ -48,87 +50,96 @@ def compare_models(scored: Mapping[str, ScoredTable], evaluation: EvaluationSett
 
     `better` and `worse` are said of the first model when the interval of the difference excludes 0.
     """
-    out = []
-    for first, second in combinations(scored, 2):
-        one, other = scored[first], scored[second]
-        order = [list(other.ids).index(id_) for id_ in one.ids]
-        by_article = len(set(one.articles.tolist())) >= FEW_ARTICLES
-        weights = bootstrap_weights(one.articles, evaluation.resamples, evaluation.seed, by_article)
-        difference = _f1_macro(one, weights) - _f1_macro(other, weights[:, np.argsort(order)])
-        low, high = bootstrap_interval(difference, evaluation.level)
-        measured = macro_mean(count_decisions(one).f1()).mean() - macro_mean(count_decisions(other).f1()).mean()
-        verdict = "better" if low > 0 else "worse" if high < 0 else "within noise"
-        out.append(
+    pairs = []
+    for (first, one), (second, other) in combinations(scored.items(), 2):
+        row_of = {id_: row for row, id_ in enumerate(other.ids.tolist())}
+        other = other.where(np.array([row_of[id_] for id_ in one.ids.tolist()]))
+        weights, too_narrow = resample_rows(one, evaluation)
+        sampled = [count_decisions(table, weights).f1_macro().mean(axis=1) for table in (one, other)]
+        low, high = bootstrap_interval(sampled[0] - sampled[1], evaluation.level)
+        difference = count_decisions(one).f1_macro().mean() - count_decisions(other).f1_macro().mean()
+        pairs.append(
             {
                 "first": first,
                 "second": second,
-                "difference": round(float(measured), 4),
+                "difference": round(float(difference), 4),
                 "interval": [low, high],
-                "too_narrow": not by_article,
-                "verdict": verdict,
+                "too_narrow": too_narrow,
+                "verdict": "better" if low > 0 else "worse" if high < 0 else "within noise",
             }
         )
-    return out
-
-
-def _f1_macro(scored: ScoredTable, weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Macro-F1 of each bootstrap sample, averaged over seeds."""
-    return np.asarray(macro_mean(count_decisions(scored, weights).f1()).mean(axis=1))
+    return pairs
 
 
 def comparison_table(
     reports: Mapping[str, Mapping[str, Any]],
-    verdicts: list[dict[str, Any]],
-    labels: Labels,
+    verdicts: Sequence[Mapping[str, Any]],
     names: Mapping[str, str],
     level: float,
 ) -> str:
-    """The comparison as a Markdown page. `names` are the themes as people see them."""
-    any_report = next(iter(reports.values()))
-    languages = list(any_report["languages"])
-    head = ["model", "macro-F1", "interval", "± seeds", *(f"F1 {names[t]}" for t in labels.names), "macro-AP"]
-    head += [f"macro-F1 {language}" for language in languages] + ["exact", "Brier", "ECE"]
-    lines = [
-        "# Models compared",
-        "",
-        f"Out-of-fold on {any_report['rows']} gold paragraphs of {any_report['articles']} articles, whole articles "
-        f"held out. Intervals at {level:.0%}, resampled by {any_report['intervals']['all']['resampled']}.",
-        "",
-        "| " + " | ".join(head) + " |",
-        "| --- " + "| ---: " * (len(head) - 1) + "|",
-        *(_model_line(model, report, labels, languages) for model, report in reports.items()),
-        "",
-        "| first | second | difference in macro-F1 | interval | first is |",
-        "| --- | --- | ---: | --- | --- |",
-        *(
-            f"| {v['first']} | {v['second']} | {v['difference']:+.3f} | {_span(v['interval'])} | {v['verdict']} |"
-            for v in verdicts
-        ),
-        "",
-        "| model | learnt from | macro-F1 | macro-AP |",
-        "| --- | --- | ---: | ---: |",
-        *(
-            f"| {model} | {setting} | {_number(values.get('f1_macro'))} | {_number(values.get('ap_macro'))} |"
-            for model, report in reports.items()
-            for setting, values in report["other_settings"].items()
-        ),
+    """The comparison as a Markdown page. `names` are the themes as people see them, `level` is that of intervals."""
+    report = next(iter(reports.values()))
+    cells = {model: score_cells(report, names) for model, report in reports.items()}
+    pairs = [
+        (v["first"], v["second"], f"{v['difference']:+.3f}", interval_text(v["interval"]), v["verdict"])
+        for v in verdicts
     ]
-    return "\n".join(lines) + "\n"
+    sections = [
+        "# Models compared",
+        f"Out-of-fold on {report['rows']} gold paragraphs of {report['articles']} articles, whole articles "
+        f"held out. Intervals at {level:.0%}, resampled by {report['intervals']['all']['resampled']}.",
+        markdown_table(
+            ("model", *next(iter(cells.values()))), [(model, *row.values()) for model, row in cells.items()], ("model",)
+        ),
+        markdown_table(
+            ("first", "second", "difference in macro-F1", "interval", "first is"),
+            pairs,
+            left=("first", "second", "interval", "first is"),
+        ),
+        teachers_table(reports),
+    ]
+    return "\n\n".join(sections) + "\n"
 
 
-def _model_line(model: str, report: Mapping[str, Any], labels: Labels, languages: list[str]) -> str:
-    figures, interval_ = report["figures"], report["intervals"]["all"]
-    cells = [model, _number(figures["f1_macro"]), _span(interval_["f1_macro"])]
-    cells += [_number(report["seeds"]["std"]) if len(report["seeds"]["f1_macro"]) > 1 else "–"]
-    cells += [_number(figures.get(f"f1/{theme}")) for theme in labels.names] + [_number(figures["ap_macro"])]
-    cells += [_number(report["languages"][language].get("f1_macro")) for language in languages]
-    cells += [_number(figures[name]) for name in ("exact_match", "brier", "ece")]
-    return "| " + " | ".join(cells) + " |"
+def score_cells(report: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """A model's figures as text, by the head of their column."""
+    figures, languages = report["figures"], report["languages"].items()
+    seeds = report.get("seeds", {"f1_macro": []})  # on the challenge set there is one model, so nothing to spread
+    return {
+        "macro-F1": three_digits(figures["f1_macro"]),
+        "interval": interval_text(report["intervals"]["all"]["f1_macro"]),
+        "± seeds": three_digits(seeds["std"] if len(seeds["f1_macro"]) > 1 else None),
+        **{f"F1 {shown}": three_digits(figures.get(f"f1/{theme}")) for theme, shown in names.items()},
+        "macro-AP": three_digits(figures["ap_macro"]),
+        **{f"macro-F1 {language}": three_digits(values.get("f1_macro")) for language, values in languages},
+        "exact": three_digits(figures["exact_match"]),
+        "Brier": three_digits(figures["brier"]),
+        "ECE": three_digits(figures["ece"]),
+        **({"false alarms": three_digits(figures["false_alarms"])} if "false_alarms" in figures else {}),
+    }
 
 
-def _number(value: float | None) -> str:
+def teachers_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Figures of models that learnt from something else than gold and exemplars: rules, or one language alone."""
+    rows = [
+        (model, setting, three_digits(values.get("f1_macro")), three_digits(values.get("ap_macro")))
+        for model, report in reports.items()
+        for setting, values in report["other_settings"].items()
+    ]
+    return markdown_table(("model", "learnt from", "macro-F1", "macro-AP"), rows, left=("model", "learnt from"))
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[str]) -> str:
+    """A Markdown table; the columns in `left` are aligned left, the others, numbers, right."""
+    lines = [head, ["---" if name in left else "---:" for name in head], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def three_digits(value: float | None) -> str:
+    """A figure as people read it; a dash where there is none."""
     return "–" if value is None else f"{value:.3f}"
 
 
-def _span(values: tuple[float, float] | list[float]) -> str:
+def interval_text(values: Sequence[float]) -> str:
+    """Both ends of an interval as people read them."""
     return f"{values[0]:.3f} … {values[1]:.3f}"

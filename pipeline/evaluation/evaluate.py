@@ -27,6 +27,16 @@ from pipeline.evaluation.plot_data import plot_data, worst_errors
 FEW_ARTICLES = 5
 """Below this many articles a bootstrap over articles has too few to draw from."""
 HEADLINES = 20
+"""At most so many numbers of each model stand in reports/metrics.json, which `dvc metrics show` puts side by side."""
+
+
+class EvaluationSettings(Settings, frozen=True):
+    """Section `evaluation` of configs/pipeline.yaml."""
+
+    level: Probability
+    resamples: Count
+    seed: int
+    worst: Count
 
 
 def run_evaluate(
@@ -40,88 +50,23 @@ def run_evaluate(
     scored: Path,
     out: Path,
 ) -> None:
-    """The stage `evaluate`: measures a model's out-of-fold probabilities against gold.
+    """The stage `evaluate`: reads rows and out-of-fold scores, writes the file `scored` and the folder `out`.
 
     Raises:
         UserError: if a file is missing or broken.
     """
     evaluation = load_section(settings, "evaluation", EvaluationSettings)
-    names, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
     decision = load_section(settings, "decision", DecisionSettings)
-    parts = join_settings(rows, places, read_jsonl(scores, Scores), names, decision)
-    report = evaluate_model(parts, names, evaluation)
-    plots = plot_data(model, parts, report, names, read_jsonl(curves, CurvePoint))
-    worst = worst_errors(parts[GOLD], rows, names.names, evaluation.worst)
-    write_jsonl(scored, parts[GOLD].rows({row.id: sha256(row.text.encode()) for row in rows}))
+    label_set, rows = read_json(labels, Labels), read_jsonl(labelled, LabelledRow)
+    tables = join_settings(rows, read_jsonl(folds, FoldRow), read_jsonl(scores, Scores), label_set, decision)
+    report = evaluate_model(tables, label_set, evaluation)
+    plots = plot_data(model, tables, report, label_set, read_jsonl(curves, CurvePoint))
+    write_jsonl(scored, tables[GOLD].to_rows())
     with atomic_folder(out) as folder:
         write_json(folder / "scores.json", report)
-        write_csv(folder / "errors.csv", worst)
+        write_csv(folder / "errors.csv", worst_errors(tables[GOLD], rows, label_set.names, evaluation.worst))
         for name, points in plots.items():
             write_csv(folder / "plots" / f"{name}.csv", points)
-
-
-class EvaluationSettings(Settings, frozen=True):
-    """Section `evaluation` of configs/pipeline.yaml."""
-
-    level: Probability
-    resamples: Count
-    seed: int
-    worst: Count
-
-
-def join_scores(
-    rows: Sequence[LabelledRow],
-    folds: Sequence[FoldRow],
-    scores: Sequence[Scores],
-    setting: str,
-    labels: Labels,
-    decision: DecisionSettings,
-) -> tuple[ScoredTable, Mask]:
-    """The rows that a setting scored, with decisions whose thresholds were chosen on other articles, and which count.
-
-    The thresholds come from `dev` rows (a given split's, or exemplars) and from the rows of all other folds.
-    """
-    by_id = {row.id: row for row in rows}
-    here = [s for s in scores if s.setting == setting]
-    seeds = sorted({s.seed for s in here})
-    ids = list(dict.fromkeys(s.id for s in here))
-    values = {(s.seed, s.id): s.scores for s in here}
-    table = np.array([[values[seed, id_] for id_ in ids] for seed in seeds])
-    gold = [by_id[id_] for id_ in ids]
-    targets, weights = targets_and_weights(gold)
-    truth, known = targets > 0.5, weights > 0
-    fold_of = {fold.article: (fold.fold, fold.role) for fold in folds}
-    places = [fold_of[row.article] for row in gold]
-    decisions = np.stack([_crossfit(seed, truth, known, places, labels, decision) for seed in table])
-    scored = ScoredTable(
-        ids=np.array(ids),
-        articles=np.array([row.article for row in gold]),
-        languages=np.array([row.language for row in gold]),
-        targets=truth,
-        known=known,
-        scores=table,
-        decisions=decisions,
-    )
-    return scored, np.array([role == "test" for _, role in places])
-
-
-def _crossfit(
-    scores: Array,
-    targets: Mask,
-    known: Mask,
-    places: Sequence[tuple[int | None, str]],
-    labels: Labels,
-    settings: DecisionSettings,
-) -> Mask:
-    dev = np.array([role == "dev" for _, role in places])
-    folds = np.array([-1 if fold is None else fold for fold, _ in places])
-    decisions = np.zeros(scores.shape, dtype=bool)
-    for fold in np.unique(folds):
-        choosing = dev | (folds != fold)
-        scoring = folds == fold
-        thresholds = choose_thresholds(scores[choosing], targets[choosing], known[choosing], settings)
-        decisions[scoring] = decide_all(scores[scoring], thresholds, labels)
-    return decisions
 
 
 def join_settings(
@@ -131,94 +76,127 @@ def join_settings(
     labels: Labels,
     decision: DecisionSettings,
 ) -> dict[str, ScoredTable]:
-    """Every setting that was scored, the gold one first. A transfer brings its thresholds from its own language."""
-    settings = dict.fromkeys([GOLD, *(s.setting for s in scores)])
-    joined = {setting: join_scores(rows, folds, scores, setting, labels, decision) for setting in settings}
-    everything, _ = joined[GOLD]
-    parts = {setting: part.where(counts) for setting, (part, counts) in joined.items()}
-    for setting, part in parts.items():
+    """The gold rows of every setting that was scored, the setting `gold` first.
+
+    Thresholds come from `dev` rows (a given split's, or exemplars) and from the rows of all other folds. Those of a
+    transfer come from its own language, since the other has no labels to choose on. `dev` rows are left out then.
+    """
+    by_id = {row.id: row for row in rows}
+    fold_of = {fold.article: fold for fold in folds}
+    joined: dict[str, ScoredTable] = {}
+    tested: dict[str, Mask] = {}
+    for setting in dict.fromkeys([GOLD, *(score.setting for score in scores)]):
+        here = [score for score in scores if score.setting == setting]
+        gold = [by_id[id_] for id_ in dict.fromkeys(score.id for score in here)]
+        places = [fold_of[row.article] for row in gold]
+        table = _crossfit(_tabulate(here, gold), places, labels, decision)
         if setting.startswith(TRANSFER):
-            parts[setting] = _transferred(part, everything, setting.removeprefix(TRANSFER), labels, decision)
-    return parts
+            source = joined[GOLD].where(joined[GOLD].languages == setting.removeprefix(TRANSFER))
+            if len(source.ids):
+                table = replace(table, decisions=_decide_seeds(table.scores, source, labels, decision))
+        joined[setting] = table
+        tested[setting] = np.array([place.role == "test" for place in places])
+    return {setting: table.where(tested[setting]) for setting, table in joined.items()}
 
 
-def _transferred(
-    part: ScoredTable, everything: ScoredTable, source: str, labels: Labels, settings: DecisionSettings
-) -> ScoredTable:
-    """Decisions by thresholds from the source language's out-of-fold scores: the target has no labels to choose on."""
-    at_home = everything.where(everything.languages == source)
-    if not len(at_home.ids):
-        return part
-    thresholds = choose_thresholds(at_home.scores[0], at_home.targets, at_home.known, settings)
-    return replace(part, decisions=np.stack([decide_all(seed, thresholds, labels) for seed in part.scores]))
+def _tabulate(scores: Sequence[Scores], gold: Sequence[LabelledRow]) -> ScoredTable:
+    """The scores of one setting beside gold, with no theme decided yet."""
+    values = {(score.seed, score.id): score.scores for score in scores}
+    seeds = sorted({seed for seed, _ in values})
+    table = np.array([[values[seed, row.id] for row in gold] for seed in seeds])
+    targets, weights = targets_and_weights(gold)
+    return ScoredTable(
+        ids=np.array([row.id for row in gold]),
+        texts=np.array([sha256(row.text.encode()) for row in gold]),
+        articles=np.array([row.article for row in gold]),
+        languages=np.array([row.language for row in gold]),
+        targets=targets > 0.5,
+        known=weights > 0,
+        scores=table,
+        decisions=np.zeros(table.shape, dtype=bool),
+    )
 
 
-def evaluate_model(
-    settings: Mapping[str, ScoredTable], labels: Labels, evaluation: EvaluationSettings
-) -> dict[str, Any]:
-    """All figures of a model: over everything, by language, by teacher and transfer, with intervals and spread."""
-    scored = settings[GOLD]
+def _crossfit(table: ScoredTable, places: Sequence[FoldRow], labels: Labels, settings: DecisionSettings) -> ScoredTable:
+    """Decisions by thresholds that were chosen for each fold on the rows of all others and on `dev` rows."""
+    dev = np.array([place.role == "dev" for place in places])
+    folds = np.array([place.fold for place in places])
+    decisions = table.decisions.copy()
+    for fold in np.unique(folds):
+        choosing = table.where(dev | (folds != fold))
+        decisions[:, folds == fold] = _decide_seeds(table.scores[:, folds == fold], choosing, labels, settings)
+    return replace(table, decisions=decisions)
+
+
+def _decide_seeds(scores: Array, choosing: ScoredTable, labels: Labels, settings: DecisionSettings) -> Mask:
+    """Decisions of shape (seeds, rows, themes), each seed by thresholds that its own scores in `choosing` chose."""
+    decisions = []
+    for own, others in zip(scores, choosing.scores, strict=False):  # a transfer has the first seed alone
+        thresholds = choose_thresholds(others, choosing.targets, choosing.known, settings)
+        decisions.append(decide_all(own, thresholds, labels))
+    return np.stack(decisions)
+
+
+def evaluate_model(tables: Mapping[str, ScoredTable], labels: Labels, evaluation: EvaluationSettings) -> dict[str, Any]:
+    """All figures of a model: over everything, by language, by teacher and transfer, with intervals and spread.
+
+    A slice in which a theme has no positives has no figures of that theme; `without_positives` names them.
+    """
+    scored = tables[GOLD]
     languages = sorted(set(scored.languages.tolist()))
-    slices = {"": scored, **{language: scored.where(scored.languages == language) for language in languages}}
+    slices = {"all": scored, **{language: scored.where(scored.languages == language) for language in languages}}
     figures = {name: compute_metrics(part, labels.names) for name, part in slices.items()}
-    macros = {name: figures[name]["f1_macro"] for name in languages if "f1_macro" in figures[name]}
-    per_seed = macro_mean(count_decisions(scored).f1())
+    missing = {name: [t for t in labels.names if f"f1/{t}" not in values] for name, values in figures.items()}
+    macros = [figures[name]["f1_macro"] for name in languages if "f1_macro" in figures[name]]
+    per_seed = count_decisions(scored).f1_macro()
     return {
         "rows": len(scored.ids),
         "articles": len(set(scored.articles.tolist())),
-        "figures": figures[""],
+        "figures": figures["all"],
         "languages": {name: {"rows": len(slices[name].ids), **figures[name]} for name in languages},
-        "gap": round(max(macros.values()) - min(macros.values()), 4) if len(macros) > 1 else None,
-        "intervals": {name or "all": _interval(part, labels, evaluation) for name, part in slices.items()},
+        "gap": round(max(macros) - min(macros), 4) if len(macros) > 1 else None,
+        "intervals": {name: _intervals(part, figures[name], labels, evaluation) for name, part in slices.items()},
         "seeds": {"f1_macro": [round(float(v), 4) for v in per_seed], "std": round(float(per_seed.std()), 4)},
-        "without_positives": _without_positives(slices, labels),
-        "other_settings": {n: compute_metrics(part, labels.names) for n, part in settings.items() if n != GOLD},
+        "without_positives": {name: themes for name, themes in missing.items() if themes},
+        "other_settings": {n: compute_metrics(table, labels.names) for n, table in tables.items() if n != GOLD},
     }
 
 
-def _interval(scored: ScoredTable, labels: Labels, evaluation: EvaluationSettings) -> dict[str, Any]:
-    by_article = len(set(scored.articles.tolist())) >= FEW_ARTICLES
-    weights = bootstrap_weights(scored.articles, evaluation.resamples, evaluation.seed, by_article)
-    f1 = count_decisions(scored, weights).f1().mean(axis=1)
-    out: dict[str, Any] = {
-        "resampled": "articles, then paragraphs" if by_article else "paragraphs",
-        "too_narrow": not by_article,
+def resample_rows(scored: ScoredTable, evaluation: EvaluationSettings) -> tuple[Array, bool]:
+    """Bootstrap weights of shape (samples, rows), and whether intervals come out too narrow for want of articles."""
+    too_narrow = len(set(scored.articles.tolist())) < FEW_ARTICLES
+    return bootstrap_weights(scored.articles, evaluation.resamples, evaluation.seed, not too_narrow), too_narrow
+
+
+def _intervals(
+    scored: ScoredTable, figures: Mapping[str, float], labels: Labels, evaluation: EvaluationSettings
+) -> dict[str, Any]:
+    """The interval of each F1 that is among the figures."""
+    weights, too_narrow = resample_rows(scored, evaluation)
+    per_theme = count_decisions(scored, weights).f1().mean(axis=1)
+    sampled = {"f1_macro": macro_mean(per_theme)}
+    sampled |= {f"f1/{name}": per_theme[:, column] for column, name in enumerate(labels.names)}
+    return {
+        "resampled": "paragraphs" if too_narrow else "articles, then paragraphs",
+        "too_narrow": too_narrow,
+        **{name: bootstrap_interval(f1, evaluation.level) for name, f1 in sampled.items() if name in figures},
     }
-    if scored.targets.any():
-        out["f1_macro"] = bootstrap_interval(macro_mean(f1), evaluation.level)
-    for column, name in enumerate(labels.names):
-        if (scored.targets & scored.known)[:, column].any():
-            out[f"f1/{name}"] = bootstrap_interval(f1[:, column], evaluation.level)
-    return out
-
-
-def _without_positives(slices: Mapping[str, ScoredTable], labels: Labels) -> dict[str, list[str]]:
-    """Themes that a slice's macro figures leave out."""
-    missing = {}
-    for name, part in slices.items():
-        positives = (part.targets & part.known).sum(axis=0)
-        missing[name or "all"] = [theme for theme, n in zip(labels.names, positives, strict=True) if not n]
-    return {name: themes for name, themes in missing.items() if themes}
 
 
 def headlines(report: Mapping[str, Any], labels: Labels) -> dict[str, float]:
-    """At most 20 numbers: the figures people compare runs by. With many themes, those of single themes stay aside."""
-    figures, interval_ = report["figures"], report["intervals"]["all"]
-    out = {"f1_macro": figures["f1_macro"]}
-    out["f1_macro_low"], out["f1_macro_high"] = interval_["f1_macro"]
-    out["f1_macro_seed_std"] = report["seeds"]["std"]
-    for name in ("f1_micro", "ap_macro", "exact_match", "jaccard", "brier", "ece"):
-        out[name] = figures[name]
-    for language, values in report["languages"].items():
-        if "f1_macro" in values:
-            out[f"f1_macro/{language}"] = values["f1_macro"]
-    if report["gap"] is not None:
-        out["f1_macro_gap"] = report["gap"]
+    """At most 20 numbers: the figures people compare runs by. With many themes, those of single themes are left out."""
+    figures = report["figures"]
+    low, high = report["intervals"]["all"]["f1_macro"]
+    found = {"f1_macro": figures["f1_macro"], "f1_macro_low": low, "f1_macro_high": high}
+    found["f1_macro_seed_std"] = report["seeds"]["std"]
+    found |= {name: figures[name] for name in ("f1_micro", "ap_macro", "exact_match", "jaccard", "brier", "ece")}
+    found |= {f"f1_macro/{language}": values.get("f1_macro") for language, values in report["languages"].items()}
+    found["f1_macro_gap"] = report["gap"]
     for setting, values in report["other_settings"].items():
-        if "f1_macro" in values:
-            name = "rules_as_teacher" if setting == RULES else setting.replace(TRANSFER, "transfer_from_")
-            out[f"f1_macro/{name}"] = values["f1_macro"]
+        name = "rules_as_teacher" if setting == RULES else setting.replace(TRANSFER, "transfer_from_")
+        found[f"f1_macro/{name}"] = values.get("f1_macro")
+    found = {name: value for name, value in found.items() if value is not None}
     themes = {f"f1/{name}": figures[f"f1/{name}"] for name in labels.names if f"f1/{name}" in figures}
-    if len(out) + len(themes) <= HEADLINES:
-        out |= themes
-    return dict(list(out.items())[:HEADLINES])
+    if len(found) + len(themes) <= HEADLINES:
+        found |= themes
+    return dict(list(found.items())[:HEADLINES])

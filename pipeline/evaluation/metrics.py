@@ -6,9 +6,11 @@ Arrays have the axes (seeds, rows, themes) for scores and decisions and (rows, t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
@@ -17,13 +19,19 @@ from pipeline.core.arrays import Array, Mask
 from pipeline.core.schemas import ScoredRow
 
 BINS = 10
+"""Of the reliability diagram and the calibration error: the 260 cells of gold (65 rows, 4 themes) leave 26 to a bin."""
 
 
 @dataclass(frozen=True)
 class ScoredTable:
-    """Gold rows with what a model says of them. `articles` and `languages` are arrays of strings, one a row."""
+    """Gold rows with what a model says of them: the fields of `ScoredRow` in the same order, each an array.
+
+    The first four are strings, one a row; `targets` and `known` are (rows, themes), `scores` (from 0 to 1) and
+    `decisions` (seeds, rows, themes).
+    """
 
     ids: NDArray[np.str_]
+    texts: NDArray[np.str_]
     articles: NDArray[np.str_]
     languages: NDArray[np.str_]
     targets: Mask
@@ -31,118 +39,97 @@ class ScoredTable:
     scores: Array
     decisions: Mask
 
-    def seed(self, number: int) -> ScoredTable:
-        """The same rows with the scores and decisions of one seed alone."""
-        one = slice(number, number + 1)
-        return replace(self, scores=self.scores[one], decisions=self.decisions[one])
-
     def where(self, rows: Mask | NDArray[np.int64]) -> ScoredTable:
         """The rows that `rows` selects, by mask or by index."""
-        return ScoredTable(
-            ids=self.ids[rows],
-            articles=self.articles[rows],
-            languages=self.languages[rows],
-            targets=self.targets[rows],
-            known=self.known[rows],
-            scores=self.scores[:, rows],
-            decisions=self.decisions[:, rows],
-        )
+        columns = vars(self).values()
+        return ScoredTable(*(column[:, rows] if column.ndim == 3 else column[rows] for column in columns))
 
     @classmethod
-    def of(cls, rows: Sequence[ScoredRow]) -> ScoredTable:
+    def from_rows(cls, rows: Sequence[ScoredRow]) -> ScoredTable:
         """The table of these rows."""
-        return cls(
-            ids=np.array([row.id for row in rows]),
-            articles=np.array([row.article for row in rows]),
-            languages=np.array([row.language for row in rows]),
-            targets=np.array([row.targets for row in rows]),
-            known=np.array([row.known for row in rows]),
-            scores=np.array([row.scores for row in rows]).swapaxes(0, 1),
-            decisions=np.array([row.decisions for row in rows]).swapaxes(0, 1),
-        )
+        columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
+        return cls(*(_swap_seeds(np.array(column)) for column in columns))
 
-    def rows(self, texts: Mapping[str, str]) -> list[ScoredRow]:
-        """The table as rows; `texts` gives the digest of each row's text by id."""
-        columns = zip(
-            self.ids.tolist(),
-            self.articles.tolist(),
-            self.languages.tolist(),
-            self.targets.tolist(),
-            self.known.tolist(),
-            self.scores.swapaxes(0, 1).tolist(),
-            self.decisions.swapaxes(0, 1).tolist(),
-            strict=True,
-        )
-        return [
-            ScoredRow(
-                id=id_,
-                text=texts[id_],
-                article=article,
-                language=language,
-                targets=tuple(targets),
-                known=tuple(known),
-                scores=tuple(map(tuple, scores)),
-                decisions=tuple(map(tuple, decisions)),
-            )
-            for id_, article, language, targets, known, scores, decisions in columns
-        ]
+    def to_rows(self) -> list[ScoredRow]:
+        """The table as rows, ready to be written."""
+        columns = [_swap_seeds(column).tolist() for column in vars(self).values()]
+        fields = ScoredRow.__struct_fields__
+        return [msgspec.convert(dict(zip(fields, row, strict=True)), ScoredRow) for row in zip(*columns, strict=True)]
+
+
+def _swap_seeds(column: NDArray[Any]) -> NDArray[Any]:
+    """(seeds, rows, themes) to (rows, seeds, themes) and back; a column without seeds has fewer axes and stays."""
+    return column.swapaxes(0, 1) if column.ndim == 3 else column
 
 
 @dataclass(frozen=True)
 class ConfusionCounts:
-    """Right, spurious and missed decisions; the last axis is the theme."""
+    """True positives, false positives and false negatives, arrays of one shape; the last axis is the theme."""
 
-    right: Array
-    spurious: Array
-    missed: Array
+    tp: Array
+    fp: Array
+    fn: Array
 
     def f1(self) -> Array:
-        """F1 a theme; NaN where the theme has no positives (so also no recall) in the slice."""
-        return _ratio(2 * self.right, 2 * self.right + self.spurious + self.missed, self.right + self.missed)
+        """F1 of each theme; NaN where the theme has no positives (so also no recall) in the slice."""
+        return self._ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     def precision(self) -> Array:
-        """Precision a theme; 0 where the theme is never given, NaN where it has no positives."""
-        return _ratio(self.right, self.right + self.spurious, self.right + self.missed)
+        """Precision of each theme; 0 where the theme is never given, NaN where it has no positives."""
+        return self._ratio(self.tp, self.tp + self.fp)
 
     def recall(self) -> Array:
-        """Recall a theme; NaN where it has no positives."""
-        return _ratio(self.right, self.right + self.missed, self.right + self.missed)
+        """Recall of each theme; NaN where it has no positives."""
+        return self._ratio(self.tp, self.tp + self.fn)
+
+    def f1_macro(self) -> Array:
+        """The mean F1 of the themes that have positives; NaN where none has. The axis of themes is gone."""
+        return macro_mean(self.f1())
 
     def f1_micro(self) -> Array:
-        """F1 over all decisions of all themes at once."""
-        pooled = ConfusionCounts(*(part.sum(-1) for part in (self.right, self.spurious, self.missed)))
-        return pooled.f1()
+        """F1 over all decisions of all themes at once. The axis of themes is gone."""
+        return ConfusionCounts(self.tp.sum(-1), self.fp.sum(-1), self.fn.sum(-1)).f1()
 
-
-def _ratio(above: Array, below: Array, positives: Array) -> Array:
-    ratio: Array = np.where(positives > 0, above / np.maximum(below, 1e-12), np.nan)
-    return ratio
+    def _ratio(self, above: Array, below: Array) -> Array:
+        return np.asarray(np.where(self.tp + self.fn > 0, above / np.maximum(below, 1e-12), np.nan))
 
 
 def count_decisions(scored: ScoredTable, weights: Array | None = None) -> ConfusionCounts:
     """Counts of shape (seeds, themes), or with `weights` (samples, rows) of shape (samples, seeds, themes)."""
-    gold, given = scored.targets & scored.known, scored.decisions & scored.known
-    cells = (given & gold, given & ~gold, ~given & gold)
+    cells = _confusion_cells(scored.targets, scored.decisions, scored.known)
     if weights is None:
-        return ConfusionCounts(*(cell.sum(axis=1).astype(float) for cell in cells))
-    return ConfusionCounts(*(np.einsum("bn,snl->bsl", weights, cell.astype(float), optimize=True) for cell in cells))
+        return ConfusionCounts(*(cell.sum(axis=1) for cell in cells))
+    return ConfusionCounts(*(np.einsum("bn,snl->bsl", weights, cell, optimize=True) for cell in cells))
+
+
+def macro_f1(targets: Mask, decisions: Mask, known: Mask | None = None) -> float:
+    """Macro-F1 from 0 to 1 of arrays of shape (rows, themes), themes without positives left out; NaN if all are.
+
+    Cells that are not `known` don't count; by default all are known.
+    """
+    cells = _confusion_cells(targets, decisions, np.ones_like(targets) if known is None else known)
+    return float(ConfusionCounts(*(cell.sum(axis=0) for cell in cells)).f1_macro())
+
+
+def _confusion_cells(targets: Mask, decisions: Mask, known: Mask) -> tuple[Array, Array, Array]:
+    """1 where a cell is a true positive, a false positive, a false negative."""
+    gold, given = targets & known, decisions & known
+    return (given & gold).astype(float), (given & ~gold).astype(float), (~given & gold).astype(float)
 
 
 def macro_mean(per_theme: Array) -> Array:
     """The mean over themes that have positives; NaN where none has."""
-    found = ~np.isnan(per_theme)
-    total = np.where(found, per_theme, 0.0).sum(-1)
-    mean: Array = np.where(found.any(-1), total / np.maximum(found.sum(-1), 1), np.nan)
-    return mean
+    count = (~np.isnan(per_theme)).sum(-1)
+    return np.asarray(np.where(count, np.nansum(per_theme, axis=-1) / np.maximum(count, 1), np.nan))
 
 
 def compute_metrics(scored: ScoredTable, names: tuple[str, ...]) -> dict[str, float]:
-    """All figures of a slice. A theme without positives in it has none, and is left out of the macro figures."""
+    """All figures of a slice, to four digits, by name. A theme without positives has none of its own in it."""
     counts = count_decisions(scored)
     precisions = average_precisions(scored)
     per_theme = {"precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1(), "ap": precisions}
     figures = {
-        "f1_macro": macro_mean(counts.f1()).mean(),
+        "f1_macro": counts.f1_macro().mean(),
         "f1_micro": counts.f1_micro().mean(),
         "ap_macro": macro_mean(precisions).mean(),
         "exact_match": _exact_match(scored),
@@ -194,7 +181,7 @@ def reliability(scored: ScoredTable) -> list[tuple[float, float, int]]:
 
 
 def expected_calibration_error(scored: ScoredTable) -> float:
-    """Mean distance of probability and share of positives, weighed by the bins' sizes (Guo et al. 2017)."""
+    """Mean distance of probability and share of positives, weighted by the bins' sizes (Guo et al. 2017)."""
     bins = reliability(scored)
     return sum(size * abs(mean - share) for mean, share, size in bins) / max(1, sum(size for _, _, size in bins))
 
@@ -203,12 +190,12 @@ def bootstrap_weights(articles: NDArray[np.str_], samples: int, seed: int, by_ar
     """How often each row stands in each bootstrap sample, shape (samples, rows).
 
     By article: articles are drawn with replacement, then rows within each drawn one (two-stage bootstrap, Davison
-    & Hinkley 1997, 3.8). Otherwise rows alone, which takes siblings for strangers and makes intervals too narrow.
+    & Hinkley 1997, 3.8). Otherwise rows alone: that ignores how alike an article's rows are, so intervals come out too
+    narrow.
     """
     rng = np.random.default_rng(seed)
-    groups = [np.flatnonzero(articles == article) for article in np.unique(articles)]
-    if not by_article:
-        groups = [np.arange(len(articles))]
+    drawn = articles if by_article else np.zeros(len(articles))
+    groups = [np.flatnonzero(drawn == group) for group in np.unique(drawn)]
     weights = np.zeros((samples, len(articles)))
     for sample in weights:
         for group in rng.integers(len(groups), size=len(groups)):

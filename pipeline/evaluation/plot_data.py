@@ -4,35 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
 from pipeline.core.schemas import GOLD, CurvePoint, LabelledRow, Labels
-from pipeline.evaluation.metrics import ScoredTable, compute_metrics, reliability
+from pipeline.evaluation.metrics import ScoredTable, macro_f1, reliability
 
 COVERAGES = tuple(round(0.2 + 0.05 * step, 2) for step in range(17))
+"""From 20% to all rows: a fifth of the 65 gold rows is 13, and fewer would make a jagged line."""
 
 
 def plot_data(
-    model: str, parts: Mapping[str, ScoredTable], report: Mapping[str, Any], labels: Labels, curve: Sequence[CurvePoint]
+    model: str,
+    tables: Mapping[str, ScoredTable],
+    report: Mapping[str, Any],
+    labels: Labels,
+    curve: Sequence[CurvePoint],
 ) -> dict[str, list[dict[str, Any]]]:
-    """The points of every picture by its name, each with the `model`; without epochs there is no loss curve."""
-    scored = parts[GOLD]
-    pictures: dict[str, list[dict[str, Any]]] = {
+    """The points of every plot by its name, each with the `model`; without epochs there is no loss curve."""
+    scored = tables[GOLD]
+    plots: dict[str, list[dict[str, Any]]] = {
         "precision_recall": precision_recall(scored, labels.names),
-        "reliability": reliability_points(scored),
-        "risk_coverage": risk_coverage(scored, labels.names),
+        "reliability": [
+            {"probability": round(mean, 4), "share": round(share, 4), "cells": size}
+            for mean, share, size in reliability(scored)
+        ],
+        "risk_coverage": risk_coverage(scored),
         "themes": theme_bars(report, labels),
         "confusion": confusion(scored, labels.names),
     }
-    pictures |= {"loss": loss_curves(curve)} if curve else {}
-    return {name: [{"model": model, **point} for point in points] for name, points in pictures.items()}
+    if curve:
+        plots["loss"] = loss_curves(curve)
+    return {name: [{"model": model, **point} for point in points] for name, points in plots.items()}
 
 
 def precision_recall(scored: ScoredTable, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Points of each theme's precision-recall curve, all seeds pooled, precision made not to rise with recall."""
+    """Points of each theme's precision-recall curve, all seeds pooled.
+
+    The precision at a recall is the best at that recall or a higher one, as usual, so that curves have no teeth.
+    """
     points = []
     for column, name in enumerate(names):
         known = scored.known[:, column]
@@ -47,13 +60,7 @@ def precision_recall(scored: ScoredTable, names: Sequence[str]) -> list[dict[str
     return points
 
 
-def reliability_points(scored: ScoredTable) -> list[dict[str, Any]]:
-    """Bins of the reliability diagram."""
-    bins = reliability(scored)
-    return [{"probability": round(m, 4), "share": round(s, 4), "cells": size} for m, s, size in bins]
-
-
-def risk_coverage(scored: ScoredTable, names: tuple[str, ...]) -> list[dict[str, Any]]:
+def risk_coverage(scored: ScoredTable) -> list[dict[str, Any]]:
     """How good the answers are if only the surest share of rows (`coverage`) is answered, over all and by language.
 
     A row is as sure as its answer is probable: the product over themes of p where given, 1 - p where not. `wrong` is
@@ -61,22 +68,25 @@ def risk_coverage(scored: ScoredTable, names: tuple[str, ...]) -> list[dict[str,
     that have no positives among them. Means over seeds.
     """
     given = np.where(scored.known, np.where(scored.decisions, scored.scores, 1 - scored.scores), 1.0)
-    sureness = given.prod(axis=2)
-    languages = sorted(set(scored.languages.tolist()))
+    certainty = given.prod(axis=2)
+    right = ((scored.decisions == scored.targets) | ~scored.known).all(axis=2)
     points = []
-    for name in ["all", *languages]:
+    for name in ["all", *sorted(set(scored.languages.tolist()))]:
         rows = np.flatnonzero((scored.languages == name) | (name == "all"))
+        orders = [rows[np.argsort(-seed[rows], kind="stable")] for seed in certainty]
         for share in COVERAGES:
-            kept = [rows[np.argsort(-seed[rows], kind="stable")][: math.ceil(share * len(rows))] for seed in sureness]
-            figures = [compute_metrics(scored.seed(number).where(here), names) for number, here in enumerate(kept)]
-            means = {"f1_macro": _mean(f.get("f1_macro") for f in figures)}
-            means["wrong"] = _mean(1 - f["exact_match"] for f in figures)
-            points.append({"slice": name, "coverage": share, **means})
+            answered = [order[: math.ceil(share * len(rows))] for order in orders]
+            f1, wrong = [], []
+            for decisions, correct, kept in zip(scored.decisions, right, answered, strict=True):
+                f1.append(round(macro_f1(scored.targets[kept], decisions[kept], scored.known[kept]), 4))
+                wrong.append(1 - round(float(correct[kept].mean()), 4))
+            points.append({"slice": name, "coverage": share, "f1_macro": _mean(f1), "wrong": _mean(wrong)})
     return points
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    found = [value for value in values if value is not None]
+    """The mean of those values that there are: neither None nor NaN."""
+    found = [value for value in values if value is not None and not math.isnan(value)]
     return round(float(np.mean(found)), 4) if found else None
 
 
@@ -97,27 +107,26 @@ def confusion(scored: ScoredTable, names: Sequence[str]) -> list[dict[str, Any]]
     Hits stand on the diagonal, each missed theme beside each spurious one of its row, and `none` where one side has
     nothing left (the multi-label confusion matrix of Heydarian et al. 2022).
     """
-    pairs = []
-    for gold, given, known in zip(scored.targets, scored.decisions[0], scored.known, strict=True):
-        hit = [n for n, g, d, k in zip(names, gold, given, known, strict=True) if k and g and d]
-        missed = [n for n, g, d, k in zip(names, gold, given, known, strict=True) if k and g and not d]
-        spurious = [n for n, g, d, k in zip(names, gold, given, known, strict=True) if k and d and not g]
-        pairs += [(n, n) for n in hit]
-        if missed or spurious or not hit:
-            pairs += [(m, s) for m in missed or ["none"] for s in spurious or ["none"]]
+    gold, given = scored.targets & scored.known, scored.decisions[0] & scored.known
+    columns = np.array(names)
+    pairs: list[tuple[str, str]] = []
+    for both, only_gold, only_given in zip(gold & given, gold & ~given, given & ~gold, strict=True):
+        hits, missed, spurious = (columns[cells].tolist() for cells in (both, only_gold, only_given))
+        pairs += [(name, name) for name in hits]
+        if missed or spurious or not hits:
+            pairs += product(missed or ["none"], spurious or ["none"])
     return [{"actual": actual, "predicted": predicted} for actual, predicted in pairs]
 
 
 def loss_curves(points: Sequence[CurvePoint]) -> list[dict[str, Any]]:
-    """Mean training and held-out loss an epoch, over the folds and seeds of the gold setting."""
+    """Mean training and held-out loss of each epoch, over the folds and seeds of the gold setting."""
     gold = [point for point in points if point.setting == GOLD]
-    out = []
+    rows = []
     for epoch in sorted({point.epoch for point in gold}):
         here = [point for point in gold if point.epoch == epoch]
-        losses: dict[str, list[float | None]] = {}
-        losses |= {"training": [p.loss for p in here], "held_out": [p.held_out_loss for p in here]}
-        out.append({"epoch": epoch, **{name: _mean(values) for name, values in losses.items()}})
-    return out
+        training, held_out = _mean(p.loss for p in here), _mean(p.held_out_loss for p in here)
+        rows.append({"epoch": epoch, "training": training, "held_out": held_out})
+    return rows
 
 
 def worst_errors(
@@ -126,26 +135,27 @@ def worst_errors(
     """For each theme, language and kind of mistake the `limit` most confident ones, by mean score over seeds."""
     by_id = {row.id: row for row in rows}
     scores, decisions = scored.scores.mean(axis=0), scored.decisions.mean(axis=0) >= 0.5
-    out: list[dict[str, Any]] = []
+    wrong = (decisions != scored.targets) & scored.known
+    errors = []
     for column in range(len(names)):
         for language in sorted(set(scored.languages.tolist())):
-            for kind, sign in (("missed", 1), ("spurious", -1)):
-                wrong = decisions[:, column] != scored.targets[:, column]
-                side = scored.targets[:, column] == (kind == "missed")
-                here = np.flatnonzero(wrong & side & scored.known[:, column] & (scored.languages == language))
-                for index in sorted(here, key=lambda i: sign * scores[i, column])[:limit]:
-                    out.append(_mistake(by_id[str(scored.ids[index])], names, column, kind, scores[index, column]))
-    return [{"theme": m.pop("theme"), **m} for m in out]
+            # A missed theme is the worse the lower its score, a spurious one the higher.
+            for mistake, sign in (("missed", 1), ("spurious", -1)):
+                kind = scored.targets[:, column] == (mistake == "missed")
+                here = np.flatnonzero(wrong[:, column] & kind & (scored.languages == language))
+                for index in sorted(here, key=lambda row: sign * scores[row, column])[:limit]:
+                    row = by_id[str(scored.ids[index])]
+                    errors.append(_error(row, names, column, mistake, scores[index, column]))
+    return errors
 
 
-def _mistake(row: LabelledRow, names: Sequence[str], column: int, kind: str, score: float) -> dict[str, Any]:
-    votes = row.rule_targets[column] if row.rule_weights[column] else ""
+def _error(row: LabelledRow, names: Sequence[str], column: int, mistake: str, score: float) -> dict[str, Any]:
     return {
         "theme": names[column],
         "language": row.language,
-        "mistake": kind,
+        "mistake": mistake,
         "score": round(float(score), 3),
-        "rules": votes if votes == "" else round(float(votes), 3),
+        "rules": round(row.rule_targets[column], 3) if row.rule_weights[column] else "",
         "gold": ";".join(n for n, t, w in zip(names, row.targets, row.weights, strict=True) if w and t > 0.5),
         "id": row.id,
         "text": row.text,

@@ -15,14 +15,19 @@ from pipeline.core.settings import load_section
 
 
 def run_thresholds(labelled: Path, labels: Path, folds: Path, scores: Path, settings: Path, out: Path) -> None:
-    """The stage `thresholds`: chooses a threshold for each theme on out-of-fold probabilities.
+    """The stage `thresholds`: reads rows and out-of-fold scores, writes one threshold for each theme.
 
     Raises:
         UserError: if a file is missing or broken.
     """
-    rows, places = read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
-    given, names = read_jsonl(scores, Scores), read_json(labels, Labels)
-    write_json(out, fit_thresholds(rows, places, given, names, load_section(settings, "decision", DecisionSettings)))
+    chosen = fit_thresholds(
+        read_jsonl(labelled, LabelledRow),
+        read_jsonl(folds, FoldRow),
+        read_jsonl(scores, Scores),
+        read_json(labels, Labels),
+        load_section(settings, "decision", DecisionSettings),
+    )
+    write_json(out, chosen)
 
 
 def fit_thresholds(
@@ -32,7 +37,10 @@ def fit_thresholds(
     labels: Labels,
     settings: DecisionSettings,
 ) -> dict[str, float]:
-    """One a theme, from 0 to 1, chosen on all out-of-fold scores of the gold setting, but for a given split's test."""
+    """A threshold from 0 to 1 for each theme, by all out-of-fold scores of the setting `gold`.
+
+    Of a split that the data came with only the part `dev` is used: its test rows must not choose.
+    """
     by_id = {row.id: row for row in rows}
     dev = {row.article for row in folds if row.role == "dev"}
     used = [s for s in scores if s.setting == GOLD and (by_id[s.id].split is None or by_id[s.id].article in dev)]

@@ -1,4 +1,4 @@
-"""Scores of texts that a model has seen before, in an SQLite file a model; several processes may share it."""
+"""Scores of texts that a model has seen before, in one SQLite file for each model; several processes may share it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from pipeline.core.errors import UserError
 
-ASKED = 500
-"""Keys a query: SQLite takes at least 999 parameters."""
+KEYS_AT_ONCE = 500
+"""Keys in one query: every SQLite takes 999 parameters, older ones no more."""
 
 
 class ScoreCache:
@@ -25,7 +25,7 @@ class ScoreCache:
 
     def __init__(self, folder: Path, model: str) -> None:
         self._path = folder / f"{model}.sqlite"
-        with self._named():
+        with self._errors_as_user_errors():
             folder.mkdir(parents=True, exist_ok=True)
             self._store = sqlite3.connect(self._path, timeout=60)
             self._store.execute("PRAGMA journal_mode=WAL")
@@ -33,7 +33,7 @@ class ScoreCache:
             self._store.execute("CREATE TABLE IF NOT EXISTS scores (text BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _errors_as_user_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
@@ -41,22 +41,23 @@ class ScoreCache:
 
     def get(self, texts: Sequence[str]) -> dict[str, list[float]]:
         """The scores of those texts that are known."""
-        keys = {_key(text): text for text in texts}
-        asked, found = list(keys), {}
-        with self._named():
-            for start in range(0, len(asked), ASKED):
-                several = asked[start : start + ASKED]
-                marks = ",".join("?" * len(several))
-                rows = self._store.execute(f"SELECT text, vector FROM scores WHERE text IN ({marks})", several)
-                found.update({keys[key]: np.frombuffer(vector).tolist() for key, vector in rows})
-        return found
+        texts_by_key = {_key(text): text for text in texts}
+        keys, scores = list(texts_by_key), {}
+        with self._errors_as_user_errors():
+            for start in range(0, len(keys), KEYS_AT_ONCE):
+                some = keys[start : start + KEYS_AT_ONCE]
+                query = f"SELECT text, vector FROM scores WHERE text IN ({','.join('?' * len(some))})"
+                for key, vector in self._store.execute(query, some):
+                    scores[texts_by_key[key]] = np.frombuffer(vector).tolist()
+        return scores
 
     def put(self, scores: Mapping[str, Sequence[float]]) -> None:
         """Remembers scores."""
         rows = [(_key(text), np.asarray(vector, dtype=np.float64).tobytes()) for text, vector in scores.items()]
-        with self._named(), self._store:
+        with self._errors_as_user_errors(), self._store:
             self._store.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?)", rows)
 
 
 def _key(text: str) -> bytes:
+    """16 bytes: that two of ten billion texts have the same key has a chance below 1 in 10^18."""
     return blake2b(text.encode(), digest_size=16).digest()

@@ -32,7 +32,7 @@ def rows_to_annotate(
     """
     labels = read_labels(load_settings(themes, ThemeSettings), themes)
     paragraphs, _ = split_article(read_article(article), load_settings(boilerplate, Boilerplate))
-    known = bind_article(annotations, article.stem, paragraphs, labels) if annotations.exists() else {}
+    known = bind(annotations, paragraphs, labels, article.stem) if annotations.exists() else {}
     return to_fill_in(paragraphs, known, labels, LabellingRules(load_settings(rules, RuleSettings), labels.names))
 
 
@@ -41,32 +41,23 @@ def paragraph_key(article: str, text: str) -> ParagraphKey:
     return article, sha256(prepare(text).encode())
 
 
-def bind(path: Path, paragraphs: Sequence[Paragraph], labels: Labels) -> dict[str, dict[str, bool]]:
+def bind(
+    path: Path, paragraphs: Sequence[Paragraph], labels: Labels, article: str | None = None
+) -> dict[str, dict[str, bool]]:
     """The themes known of each annotated paragraph: paragraph id -> theme -> present or absent. Not asked, not there.
 
-    Several rows may speak of one paragraph if each theme is asked once: a theme added later is a further row.
+    With an `article` only its rows are read. Several rows may speak of one paragraph if each theme is asked once: a
+    theme added later is a further row.
 
     Raises:
         UserError: naming the line, if a row is not filled in, names a theme that is not a label or was not asked, asks
             a theme a second time, or fits no paragraph (its text changed, or its article is gone).
     """
-    return _bind(path, read_numbered_jsonl(path, Annotation), paragraphs, labels)
-
-
-def bind_article(
-    path: Path, article: str, paragraphs: Sequence[Paragraph], labels: Labels
-) -> dict[str, dict[str, bool]]:
-    """The same for the rows of one article."""
-    rows = [(number, row) for number, row in read_numbered_jsonl(path, Annotation) if row.article == article]
-    return _bind(path, rows, paragraphs, labels)
-
-
-def _bind(
-    path: Path, rows: Sequence[tuple[int, Annotation]], paragraphs: Sequence[Paragraph], labels: Labels
-) -> dict[str, dict[str, bool]]:
     by_key = {paragraph_key(paragraph.article, paragraph.text): paragraph for paragraph in paragraphs}
     known: dict[str, dict[str, bool]] = {}
-    for number, row in rows:
+    for number, row in read_numbered_jsonl(path, Annotation):
+        if article not in (None, row.article):
+            continue
         place = f"{path}:{number}"
         present = _checked_themes(row, labels, place)
         paragraph = by_key.get(paragraph_key(row.article, row.text))

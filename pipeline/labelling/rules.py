@@ -96,7 +96,8 @@ class LabellingRules:
                     "mend the rule or the list of themes"
                 )
             cases = self._cases.setdefault(entry.name, [])
-            if cases and _says(cases[0].rule) != _says(entry):
+            first = cases[0].rule if cases else entry
+            if (first.theme, first.votes, first.confidence) != (entry.theme, entry.votes, entry.confidence):
                 raise UserError(
                     f"rule {entry.name} stands several times and differs in theme, votes or confidence; "
                     "make them equal, or rename one"
@@ -112,10 +113,6 @@ class LabellingRules:
     def votes(self, text: str) -> dict[str, Vote]:
         """One vote a theme on which a rule speaks; a theme without a rule's word is left out: unknown, not absent."""
         return combine_votes(self.hits(text))
-
-
-def _says(rule: Rule) -> tuple[str, str, float]:
-    return rule.theme, rule.votes, rule.confidence
 
 
 def combine_votes(hits: Sequence[Rule]) -> dict[str, Vote]:
@@ -159,9 +156,5 @@ def _word(name: str, token: str) -> str:
     alternatives = token[1:-1].split("|") if token.startswith("(") and token.endswith(")") else [token]
     if any(not re.fullmatch(r"\*?[\w.%-]+\*?", word) for word in alternatives):
         raise UserError(f"rule {name}: {token!r} is not a word, a stem* or (one|other)")
-    words = [re.escape(word.strip("*")).join((_any(word[0]), _any(word[-1]))) for word in alternatives]
+    words = [re.escape(word).replace(r"\*", r"[\w-]*") for word in alternatives]
     return f"(?:{'|'.join(words)})"
-
-
-def _any(edge: str) -> str:
-    return r"[\w-]*" if edge == "*" else ""

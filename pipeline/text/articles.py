@@ -31,11 +31,10 @@ def read_articles(folder: Path) -> list[Article]:
     Raises:
         UserError: if the folder is missing or holds no .txt file, or a file is no text that can be read.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; put one .txt file an article there, or name another folder")
     paths = sorted(folder.glob("*.txt"))
     if not paths:
-        raise UserError(f"{folder}: no .txt file in it; put one .txt file an article there")
+        problem = "no .txt file in it" if folder.is_dir() else "no such folder"
+        raise UserError(f"{folder}: {problem}; put one .txt file an article there, or name another folder")
     return [read_article(path) for path in paths]
 
 

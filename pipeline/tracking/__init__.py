@@ -1,9 +1,8 @@
 """What the pipeline made -> MLflow, a ledger with exactly one run for each model and distinct result.
 
 In reading order: `results` (what the files say of a result), `store` (which MLflow, and how long to wait for it),
-`figures`, `served` (the model as MLflow serves it), `runs` (a result becomes a run with its logged model), `registry`
-(versions, candidate and champion), `history` (other commits and experiments), `ledger` (all of it together). Only these
-modules import MLflow.
+`plots`, `served` (the model as MLflow serves it), `runs` (a result becomes a run with its logged model), `registry`
+(versions, candidate and champion), `ledger` (all of it, for a checkout or its history). Nothing else imports MLflow.
 """
 
 import os
@@ -11,13 +10,15 @@ import os
 OWN_THRESHOLDS, NO_LIMIT = -1.0, 0
 """The defaults of a served model's parameters `threshold` and `top_k`."""
 
-# MLflow reads these when it is imported, so they stand here, before any module that imports it. It reports its use to
-# its makers unless told not to, and asks an unreachable server for more than 100 s.
+# These are read on import, so they stand here, before any module that imports MLflow. MLflow reports its use to its
+# makers unless told not to, and asks an unreachable server for more than 100 s. Plots are drawn outside the main
+# thread, where a backend with windows may fail.
 for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MPLBACKEND": "Agg",
 }.items():
     os.environ.setdefault(_name, _value)

@@ -5,7 +5,6 @@ MLflow runs this file by itself, beside a copy of the package (docs/mlflow.md sh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,46 +35,30 @@ class Served(PythonModel):  # type: ignore[misc]  # MLflow's types are skipped
         Raises:
             MlflowException: INVALID_PARAMETER_VALUE for no rows, a missing or empty text, or a parameter out of range.
         """
-        texts = [_checked(text, row) for row, text in enumerate(model_input["text"])]
+        texts, params = model_input["text"].tolist(), params or {}
+        threshold, top_k = float(params.get("threshold", OWN_THRESHOLDS)), int(params.get("top_k", NO_LIMIT))
+        for row, text in enumerate(texts):
+            if not isinstance(text, str) or not text.strip():
+                raise _invalid(f"text of row {row}: expected a text that is not empty, got {text!r}")
         if not texts:
             raise _invalid("no rows: give at least one text")
-        threshold, top_k = _parameters(params or {})
+        if threshold != OWN_THRESHOLDS and not 0 <= threshold <= 1:
+            own = f"(or {OWN_THRESHOLDS} for the model's)"
+            raise _invalid(f"threshold: expected a number from 0 to 1 {own}, got {threshold}")
+        if top_k < 0:
+            raise _invalid(f"top_k: expected 1 or more (or {NO_LIMIT} for no limit), got {top_k}")
         limits = None if threshold == OWN_THRESHOLDS else dict.fromkeys(self.classifier.facts.labels.names, threshold)
-        answers = []
-        for prediction in self.classifier(texts, limits, top_k=top_k or None):
-            answers.append(
-                {
-                    "themes": list(prediction.themes),
-                    "undecided": list(prediction.undecided),
-                    "scores": prediction.scores,
-                    "status": prediction.status,
-                }
-            )
+        answers: list[dict[str, Any]] = [
+            {"themes": list(p.themes), "undecided": list(p.undecided), "scores": p.scores, "status": p.status}
+            for p in self.classifier(texts, limits, top_k=top_k or None)
+        ]
         if "id" not in model_input:
             return answers
         return [{"id": id_, **answer} for id_, answer in zip(model_input["id"].tolist(), answers, strict=True)]
 
 
-def _checked(text: object, row: int) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise _invalid(f"text of row {row}: expected a text that is not empty, got {text!r}")
-    return text
-
-
-def _parameters(params: Mapping[str, Any]) -> tuple[float, int]:
-    threshold, top_k = float(params.get("threshold", OWN_THRESHOLDS)), int(params.get("top_k", NO_LIMIT))
-    if threshold != OWN_THRESHOLDS and not (math.isfinite(threshold) and 0 <= threshold <= 1):
-        raise _invalid(
-            f"threshold: expected a number from 0 to 1 (or {OWN_THRESHOLDS} for the model's), got {threshold}"
-        )
-    if top_k < 0:
-        raise _invalid(f"top_k: expected 1 or more (or {NO_LIMIT} for no limit), got {top_k}")
-    return threshold, top_k
-
-
-def _invalid(message: str) -> MlflowException:
-    error: MlflowException = MlflowException.invalid_parameter_value(message)
-    return error
+def _invalid(message: str) -> Any:
+    return MlflowException.invalid_parameter_value(message)
 
 
 set_model(Served())

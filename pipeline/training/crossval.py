@@ -16,6 +16,9 @@ from pipeline.core.io import read_json, read_jsonl, write_jsonl
 from pipeline.core.schemas import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Labels, Scores
 from pipeline.core.settings import Count, Settings, load_section
 
+DIGITS = 6
+"""Of scores and losses in files; reports round to four."""
+
 
 class CrossvalSettings(Settings, frozen=True):
     """Section `crossval` of configs/pipeline.yaml."""
@@ -47,18 +50,18 @@ def run_crossval(
     scores: Path,
     curves: Path,
 ) -> None:
-    """The stage `crossval`: scores every gold row by models that never saw its article.
+    """The stage `crossval`: reads rows and folds, writes out-of-fold `scores` and the loss `curves` of every fit.
 
     Raises:
         UserError: if a file is missing or broken, or a fold has nothing to learn from.
     """
-    kind, threads = model_class(model), load_section(settings, "threads", Count)
+    threads = load_section(settings, "threads", Count)
     setup = Setup(labels=read_json(labels, Labels), config=config, encoder=encoder, threads=threads, seed=0)
-    rows, places = read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
-    fits = plan_fits(rows, places, load_section(settings, "crossval", CrossvalSettings), kind)
-    probabilities, losses = cross_validate(fits, kind, setup)
-    write_jsonl(scores, probabilities)
-    write_jsonl(curves, losses)
+    kind, planned = model_class(model), load_section(settings, "crossval", CrossvalSettings)
+    fits = plan_fits(read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow), planned, kind)
+    found, curve = cross_validate(fits, kind, setup)
+    write_jsonl(scores, found)
+    write_jsonl(curves, curve)
 
 
 def plan_fits(
@@ -75,7 +78,7 @@ def plan_fits(
     seeds = settings.seeds if model.seeded else settings.seeds[:1]
     fits = [fit for seed in seeds for fit in _fold_fits(rows, places, GOLD, seed)]
     if model.learns and settings.rules_as_teacher:
-        fits += _fold_fits([_taught_by_rules(row) for row in rows], places, RULES, seeds[0])
+        fits += _fold_fits([_without_gold(row) for row in rows], places, RULES, seeds[0])
     if model.learns and settings.transfer:
         fits += _transfer_fits(rows, places, seeds[0])
     for fit in fits:
@@ -98,7 +101,7 @@ def _fold_fits(
         )
 
 
-def _taught_by_rules(row: LabelledRow) -> LabelledRow:
+def _without_gold(row: LabelledRow) -> LabelledRow:
     """An article's row as if nobody had annotated it. Held-out rows meet their labels by id, whatever they carry."""
     if row.provenance == "exemplar":
         return row
@@ -109,17 +112,12 @@ def _transfer_fits(rows: Sequence[LabelledRow], places: Mapping[str, FoldRow], s
     """Trained on one language alone, scored on the gold of every article of others that has no row among them."""
     given = any(row.split for row in rows)
     usable = [row for row in rows if any(row.weights) and (places[row.article].fold is None or not given)]
-    for language in sorted({row.language for row in rows if row.provenance == "gold"}):
+    gold = [row for row in rows if row.provenance == "gold"]
+    for language in sorted({row.language for row in gold}):
         training = [row for row in usable if row.language == language]
         seen = {row.article for row in training}
-        held_out = [
-            row
-            for row in rows
-            if row.provenance == "gold"
-            and places[row.article].fold is not None
-            and row.language != language
-            and row.article not in seen
-        ]
+        unseen = [row for row in gold if row.language != language and row.article not in seen]
+        held_out = [row for row in unseen if places[row.article].fold is not None]
         yield FoldFit(setting=TRANSFER + language, seed=seed, fold=0, training=training, held_out=held_out)
 
 
@@ -129,28 +127,28 @@ def cross_validate(
     """Fits and scores, in the order of the plan."""
     scores, curve = [], []
     for fit in tqdm(fits, desc="cross-validation", unit="fit", disable=None):
-        found, points = _fitted(fit, model(replace(setup, seed=fit.seed)))
-        scores += found
-        curve += points
+        fit_scores, fit_curve = _fit_and_score(fit, model(replace(setup, seed=fit.seed)))
+        scores += fit_scores
+        curve += fit_curve
     return scores, curve
 
 
-def _fitted(fit: FoldFit, classifier: TextClassifier) -> tuple[list[Scores], list[CurvePoint]]:
-    """What a model fitted so gives the rows held out, and its learning curve."""
-    where: dict[str, Any] = {"setting": fit.setting, "seed": fit.seed, "fold": fit.fold}
+def _fit_and_score(fit: FoldFit, classifier: TextClassifier) -> tuple[list[Scores], list[CurvePoint]]:
+    """What a model fitted so gives the rows held out, and its learning curve, in which gold alone is watched."""
+    common: dict[str, Any] = {"setting": fit.setting, "seed": fit.seed, "fold": fit.fold}
     watched = [row for row in fit.held_out if row.provenance == "gold"]
     curve = [
         CurvePoint(
-            **where,
+            **common,
             epoch=epoch.number,
-            loss=round(epoch.loss, 6),
-            held_out_loss=None if epoch.held_out_loss is None else round(epoch.held_out_loss, 6),
+            loss=round(epoch.loss, DIGITS),
+            held_out_loss=None if epoch.held_out_loss is None else round(epoch.held_out_loss, DIGITS),
         )
         for epoch in classifier.fit(fit.training, watched)
     ]
     predicted = classifier.predict([row.text for row in fit.held_out])
     scores = [
-        Scores(id=row.id, scores=tuple(round(float(value), 6) for value in values), **where)
+        Scores(id=row.id, scores=tuple(round(float(value), DIGITS) for value in values), **common)
         for row, values in zip(fit.held_out, predicted, strict=True)
     ]
     return scores, curve

@@ -1,4 +1,4 @@
-"""A trained transformer -> a compact one: fewer pieces, small weights, and the proof that its answers are the same.
+"""A trained transformer -> a compact one: a smaller vocabulary, small weights, and the proof that it answers alike.
 
 The forms are tried in the order of the settings; the first whose answers pass the gate is taken.
 """
@@ -9,18 +9,24 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from safetensors.numpy import load_file, save_file
-from sklearn.metrics import f1_score
 
 from pipeline.classifiers.compact import CompactConfig
 from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder, model_card
 from pipeline.classifiers.openvino import Engine
-from pipeline.classifiers.quantization import WORDS, Shape, Tensors, rows_in_int8, smoothquant_int8, to_float16
+from pipeline.classifiers.quantization import (
+    WORDS,
+    EncoderShape,
+    Tensors,
+    rows_in_int8,
+    smoothquant_int8,
+    to_float16,
+)
+from pipeline.classifiers.transformer import TransformerConfig
 from pipeline.classifiers.windows import WindowTokenizer
 from pipeline.core.arrays import Mask
 from pipeline.core.errors import UserError
@@ -28,13 +34,14 @@ from pipeline.core.io import atomic_folder, read_json, read_jsonl, write_json, w
 from pipeline.core.manifest import check_manifest, write_manifest
 from pipeline.core.schemas import LabelledRow, Labels, Record
 from pipeline.core.settings import Count, Probability, Settings, load_settings
+from pipeline.evaluation.metrics import macro_f1
 from pipeline.inference.classifier import Classifier
-from pipeline.labelling.label import challenge_part, read_exemplars
-from pipeline.training import prune_vocabulary as vocabulary
+from pipeline.labelling.exemplars import challenge_part, read_exemplars
+from pipeline.training.prune_vocabulary import needed_ids, prune_vocabulary
 
 Form = Literal["int8", "bfloat16", "float32"]
-COPIED = ("boilerplate.json", "explain", "tfidf")
-HEAD_FILE = {"linear.weight": "head.weight", "linear.bias": "head.bias", "centre": "head.centre", "scale": "head.scale"}
+COPIED_FILES = ("boilerplate.json", "explain", "tfidf")
+ENCODER_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
 
 
 def run_export(model: Path, labelled: Path, challenge: Path, settings: Path, out: Path, report: Path) -> None:
@@ -87,17 +94,8 @@ class GateResult(Record, frozen=True):
     f1_loss: float
 
 
-class Trained(msgspec.Struct, frozen=True):
-    """What is read of a transformer's facts.json."""
-
-    settings: dict[str, Any]
-    prefix: str
-    pooling: str
-    max_tokens: int
-
-
-class Original:
-    """A trained transformer, read once, with the pieces that the alphabet needs.
+class SourceTransformer:
+    """A trained transformer, read once, with the part of its vocabulary that the alphabet needs.
 
     Raises:
         UserError: if the folder is damaged, or holds anything but a BERT-like encoder with gelu.
@@ -105,126 +103,120 @@ class Original:
 
     def __init__(self, folder: Path, alphabet: Iterable[str]) -> None:
         self.folder = folder
-        self.facts = msgspec.convert(check_manifest(folder, "model").facts, ModelInfo)
-        if self.facts.model != "transformer":
-            raise UserError(f"{folder}: a {self.facts.model} model; only a transformer can be exported")
-        self.trained = read_json(folder / "facts.json", Trained)
+        self.info = msgspec.convert(check_manifest(folder, "model").facts, ModelInfo)
+        if self.info.model != "transformer":
+            raise UserError(f"{folder}: a {self.info.model} model; only a transformer can be exported")
+        self.facts = read_json(folder / "facts.json", TransformerConfig)
         config = read_json(folder / "encoder/config.json", dict[str, Any])
         tokenizer = read_json(folder / "encoder/tokenizer.json", dict[str, Any])
-        kept = vocabulary.needed_ids(tokenizer, alphabet)
-        self.tokenizer = vocabulary.prune_vocabulary(tokenizer, kept)
+        kept = needed_ids(tokenizer, alphabet)
+        self.tokenizer = prune_vocabulary(tokenizer, kept)
         pad = int(np.searchsorted(kept, config.get("pad_token_id") or 0))
         self.config = config | {"vocab_size": len(kept), "pad_token_id": pad}
         head = load_file(folder / "head.safetensors")
-        self.tensors = load_file(folder / "encoder/model.safetensors") | {
-            new: head[old] for old, new in HEAD_FILE.items()
-        }
+        self.tensors: Tensors = load_file(folder / "encoder/model.safetensors")
+        self.tensors |= {f"head.{name.removeprefix('linear.')}": tensor for name, tensor in head.items()}
         self.tensors[WORDS] = self.tensors[WORDS][kept]
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> EncoderShape:
         """What the engine has to know beside the weights."""
         kind, activation = self.config["model_type"], self.config["hidden_act"]
-        if kind not in ("bert", "roberta", "xlm-roberta", "camembert") or activation != "gelu":
+        if kind not in ENCODER_TYPES or activation != "gelu":
             raise UserError(f"{self.folder}: {kind} with {activation} can't be exported; BERT or RoBERTa with gelu can")
-        return Shape(
+        return EncoderShape(
             layers=self.config["num_hidden_layers"],
             heads=self.config["num_attention_heads"],
+            # RoBERTa keeps the positions up to that of the padding token free.
             first_position=0 if kind == "bert" else self.config["pad_token_id"] + 1,
             epsilon=self.config["layer_norm_eps"],
-            pooling=self.trained.pooling,
+            pooling=self.facts.pooling,
         )
 
     def reduced(self, form: Form, texts: Sequence[str], tokenizer: WindowTokenizer) -> Tensors:
         """The weights in that form; `texts` show which values the inputs of a layer take."""
         if form == "float32":
             return self.tensors
-        if form == "bfloat16":
+        if form == "bfloat16":  # kept as float16, which has three more bits and is as small
             return to_float16(self.tensors)
-        watching = Engine(self.tensors, self.shape, "float32", self.facts.threads, watched=True)
-        small = to_float16(smoothquant_int8(self.tensors, watching.extremes(tokenizer(texts).ids)))
+        engine = Engine(self.tensors, self.shape, "float32", self.info.threads, calibrating=True)
+        small = to_float16(smoothquant_int8(self.tensors, engine.input_ranges(tokenizer(texts).ids)))
         small[WORDS], small[f"{WORDS}_scale"] = rows_in_int8(self.tensors[WORDS])
         return small
 
 
-def write_compact(original: Original, form: Form, texts: Sequence[str], folder: Path) -> None:
+def write_compact(source: SourceTransformer, form: Form, texts: Sequence[str], folder: Path) -> None:
     """Makes `folder`, which is empty, a model folder in that form."""
-    trained, encoder = original.trained, folder / "encoder"
-    for source in (original.folder / name for name in COPIED):
-        if source.exists():
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / source.name)
+    facts, encoder = source.facts, folder / "encoder"
+    for path in (source.folder / name for name in COPIED_FILES):
+        if path.exists():
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            copy(path, folder / path.name)
     encoder.mkdir()
-    write_json(encoder / "config.json", original.config)
-    write_text(encoder / "tokenizer.json", json.dumps(original.tokenizer, ensure_ascii=False))
-    tokenizer = WindowTokenizer(encoder, trained.prefix, trained.max_tokens)
-    tensors = original.reduced(form, texts, tokenizer)
+    write_json(encoder / "config.json", source.config)
+    write_text(encoder / "tokenizer.json", json.dumps(source.tokenizer, ensure_ascii=False))
+    tensors = source.reduced(form, texts, WindowTokenizer(encoder, facts.prefix, facts.max_tokens))
     save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, folder / "weights.safetensors")
-    facts = CompactConfig(
-        shape=original.shape,
-        prefix=trained.prefix,
-        max_tokens=trained.max_tokens,
-        tfidf_weight=trained.settings["tfidf_weight"],
+    config = CompactConfig(
+        shape=source.shape,
+        prefix=facts.prefix,
+        max_tokens=facts.max_tokens,
+        tfidf_weight=facts.settings.tfidf_weight,
         form=form,
     )
-    write_json(folder / "facts.json", facts)
-    described = msgspec.structs.replace(original.facts, model="compact")
-    write_text(folder / "README.md", model_card(described))
-    write_manifest(folder, "model", msgspec.to_builtins(described))
+    write_json(folder / "facts.json", config)
+    info = msgspec.structs.replace(source.info, model="compact")
+    write_text(folder / "README.md", model_card(info))
+    write_manifest(folder, "model", msgspec.to_builtins(info))
 
 
 def export_compact(
     source: Path, folder: Path, texts: Sequence[str], rows: Sequence[GateRow], settings: ExportSettings
 ) -> dict[str, dict[str, GateResult]]:
-    """Fills `folder`, which is empty, with the first form that passes; every form that was tried, and its judgement.
+    """Fills `folder`, which is empty, with the first form that passes; the results of every form that was tried.
 
-    `texts` are those learnt from: their letters count as named in the alphabet.
+    `texts` are those of the training rows: they calibrate, and their letters count as named in the alphabet.
 
     Raises:
-        UserError: if none passes.
+        UserError: if none passes; the folder is then empty.
     """
-    original, trained = Original(source, set(settings.alphabet).union(*texts)), Classifier.load(source)
-    calibrating = texts[:: max(1, -(-len(texts) // settings.calibration_rows))]
+    transformer, trained = SourceTransformer(source, set(settings.alphabet).union(*texts)), Classifier.load(source)
+    calibrating = texts[:: max(1, -(-len(texts) // settings.calibration_rows))]  # evenly spread over all rows
     tried: dict[str, dict[str, GateResult]] = {}
     for form in settings.forms:
-        with TemporaryDirectory(dir=folder.parent) as name:
-            candidate = Path(name) / "model"
-            candidate.mkdir()
-            write_compact(original, form, calibrating, candidate)
-            tried[form] = judge_form(trained, Classifier.load(candidate), rows)
-            if passes_gate(tried[form], settings):
-                for path in candidate.iterdir():
-                    path.rename(folder / path.name)
-                return tried
-    said = msgspec.json.encode(tried).decode()
-    raise UserError(f"{source}: no form passes the gate ({said}); add another to the settings, or widen it")
+        write_compact(transformer, form, calibrating, folder)
+        tried[form] = judge_form(trained, Classifier.load(folder), rows)
+        if passes_gate(tried[form], settings):
+            return tried
+        shutil.rmtree(folder)
+        folder.mkdir()
+    results = msgspec.json.encode(tried).decode()
+    raise UserError(f"{source}: no form passes the gate ({results}); add another to the settings, or widen it")
 
 
 def judge_form(trained: Classifier, compact: Classifier, rows: Sequence[GateRow]) -> dict[str, GateResult]:
     """By language, how far the answers on rows differ."""
     names = trained.facts.labels.names
-    found = {}
+    results = {}
     for language in sorted({row.language for row in rows}):
         some = [row for row in rows if row.language == language]
-        before, after = (
-            _given([p.themes for p in model([row.text for row in some])], names) for model in (trained, compact)
+        texts = [row.text for row in some]
+        truth = _theme_mask([row.themes for row in some], names)
+        before, after = (_theme_mask([p.themes for p in model(texts)], names) for model in (trained, compact))
+        loss = macro_f1(truth, before) - macro_f1(truth, after)
+        results[language] = GateResult(
+            rows=len(some),
+            equal_decisions=round(float((before == after).mean()), 5),
+            f1_loss=round(float(np.nan_to_num(loss)), 5),  # NaN where no row has a theme: nothing to lose
         )
-        truth = _given([row.themes for row in some], names)
-        loss = _macro_f1(truth, before) - _macro_f1(truth, after)
-        found[language] = GateResult(
-            rows=len(some), equal_decisions=round(float((before == after).mean()), 5), f1_loss=round(loss, 5)
-        )
-    return found
+    return results
 
 
-def passes_gate(found: Mapping[str, GateResult], settings: ExportSettings) -> bool:
+def passes_gate(results: Mapping[str, GateResult], settings: ExportSettings) -> bool:
     """Whether answers are as near as the settings ask, in every language."""
-    return all(j.equal_decisions >= settings.equal_decisions and j.f1_loss <= settings.f1_loss for j in found.values())
+    equal = all(result.equal_decisions >= settings.equal_decisions for result in results.values())
+    return equal and all(result.f1_loss <= settings.f1_loss for result in results.values())
 
 
-def _given(themes: Sequence[Sequence[str]], names: Sequence[str]) -> Mask:
-    return np.array([[name in each for name in names] for each in themes])
-
-
-def _macro_f1(truth: Mask, given: Mask) -> float:
-    return float(f1_score(truth, given, average="macro", zero_division=0))
+def _theme_mask(themes: Sequence[Sequence[str]], names: Sequence[str]) -> Mask:
+    return np.array([[name in given for name in names] for given in themes])

@@ -9,8 +9,8 @@ import msgspec
 
 from pipeline.classifiers.base import Setup, TextClassifier, model_class
 from pipeline.classifiers.decision import DecisionSettings
+from pipeline.classifiers.explain import save_training_neighbours
 from pipeline.classifiers.model_folder import ModelInfo, label_rates, package_versions, save_model_folder
-from pipeline.classifiers.training_neighbours import save_training_neighbours
 from pipeline.core.errors import UserError
 from pipeline.core.io import read_json, read_jsonl, sha256
 from pipeline.core.schemas import LabelledRow, Labels
@@ -33,24 +33,28 @@ def run_train(
     settings: Path,
     out: Path,
 ) -> None:
-    """The stage `train`: fits a model on all labelled rows and writes its folder.
+    """The stage `train`: fits a model by the first seed of the cross-validation and writes its folder `out`.
 
     Raises:
         UserError: if a file is missing or broken, there is no row to train on, or thresholds and labels don't match.
     """
-    seed = load_section(settings, "crossval", CrossvalSettings).seeds[0]
-    threads = load_section(settings, "threads", Count)
-    setup = Setup(labels=read_json(labels, Labels), config=config, encoder=encoder, threads=threads, seed=seed)
+    rows, label_set = read_jsonl(labelled, LabelledRow), read_json(labels, Labels)
+    setup = Setup(
+        labels=label_set,
+        config=config,
+        encoder=encoder,
+        threads=load_section(settings, "threads", Count),
+        seed=load_section(settings, "crossval", CrossvalSettings).seeds[0],
+    )
     band = load_section(settings, "decision", DecisionSettings).abstain_band
-    rows = read_jsonl(labelled, LabelledRow)
-    trained, facts = train_model(model, rows, setup, read_json(thresholds, dict[str, float]), band)
-    voters = load_settings(rules, RuleSettings) if rules else RuleSettings(rules=[])
+    trained, info = train_model(model, rows, setup, read_json(thresholds, dict[str, float]), band)
+    votes = load_settings(rules, RuleSettings) if rules else RuleSettings(rules=[])
     save_model_folder(
         out,
         trained,
-        facts,
+        info,
         load_settings(boilerplate, Boilerplate),
-        lambda folder: save_training_neighbours(folder, trained, rows, setup.labels, voters),
+        lambda folder: save_training_neighbours(folder, trained, rows, label_set, votes),
     )
 
 
@@ -72,7 +76,7 @@ def train_model(
         )
     model = model_class(name)(setup)
     model.fit(used)
-    facts = ModelInfo(
+    info = ModelInfo(
         model=name,
         labels=setup.labels,
         thresholds=thresholds,
@@ -85,4 +89,4 @@ def train_model(
         hardware=model.hardware,
         versions=package_versions(),
     )
-    return model, facts
+    return model, info

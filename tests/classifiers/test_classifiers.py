@@ -94,7 +94,7 @@ def test_exemplars_are_learnt_once_and_articles_after_them(setup: dict[str, Setu
     other = fitted("transformer", setup["transformer"], [*written, *rows[40:]])
     again = fitted("transformer", setup["transformer"], [*written, *rows[20:40]])
     assert isinstance(again, Transformer)
-    assert len(again.shared.learnt) == 1
+    assert len(again.shared.exemplar_fits) == 1
     assert (again.predict(texts) == alone).all()
     assert np.abs(other.predict(texts) - alone).max() > 1e-4
     _shared.cache_clear()

@@ -17,26 +17,27 @@ LIMITS = {"a": 0.5, "b": 0.3}
 
 
 @pytest.mark.parametrize(
-    ("scores", "themes", "undecided", "abstained"),
+    ("scores", "themes", "undecided", "status"),
     [
-        ((0.5, 0.1), ("a",), (), False),
-        ((0.46, 0.1), (), ("a",), True),
-        ((0.46, 0.3), ("b",), ("a",), False),
-        ((0.44, 0.24), (), (), False),
-        ((0.9, 0.9), ("a", "b"), (), False),
+        ((0.5, 0.1), ("a",), (), "classified"),
+        ((0.46, 0.1), (), ("a",), "abstained"),
+        ((0.46, 0.3), ("b",), ("a",), "classified"),
+        ((0.44, 0.24), (), (), "classified"),
+        ((0.9, 0.9), ("a", "b"), (), "classified"),
     ],
 )
 def test_a_decision(
-    scores: tuple[float, float], themes: tuple[str, ...], undecided: tuple[str, ...], abstained: bool
+    scores: tuple[float, float], themes: tuple[str, ...], undecided: tuple[str, ...], status: str
 ) -> None:
-    decision = decide(scores, LABELS, LIMITS, 0.05)
-    assert (decision.themes, decision.undecided, decision.abstained) == (themes, undecided, abstained)
+    prediction = decide(scores, LABELS, LIMITS, 0.05)
+    assert (prediction.themes, prediction.undecided, prediction.status) == (themes, undecided, status)
+    assert prediction.scores == dict(zip("ab", scores, strict=True))
 
 
 def test_a_single_label_decision_takes_the_best() -> None:
     assert decide((0.4, 0.6), SINGLE, {}, 0.05).themes == ("b",)
     near = decide((0.48, 0.52), SINGLE, {}, 0.05)
-    assert (near.themes, near.undecided, near.abstained) == (("b",), ("a",), False)
+    assert (near.themes, near.undecided, near.status) == (("b",), ("a",), "classified")
     assert decide_all(np.array([[0.4, 0.6], [0.7, 0.3]]), np.zeros(2), SINGLE).tolist() == [
         [False, True],
         [True, False],

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from pipeline import Classifier
 from pipeline.classifiers import explain
-from pipeline.classifiers import training_neighbours as taught
 from pipeline.classifiers.base import Setup, TextClassifier, model_class
 from pipeline.classifiers.model_folder import save_model_folder
 from pipeline.classifiers.tfidf_regression import TfidfRegression
@@ -35,7 +34,7 @@ def made(name: str, folder: Path, setup: Setup, rows: list[LabelledRow]) -> Path
     """A model folder with all that explains it."""
     model, facts = train_model(name, rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
     rules = load_settings(ROOT / "configs/rules.yaml", RuleSettings)
-    reasons = partial(taught.save_training_neighbours, model=model, rows=rows, labels=setup.labels, rules=rules)
+    reasons = partial(explain.save_training_neighbours, model=model, rows=rows, labels=setup.labels, rules=rules)
     save_model_folder(folder, model, facts, load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate), reasons)
     return folder
 

@@ -74,8 +74,8 @@ def test_a_missing_option_is_a_usage_error(command: str, missing: str) -> None:
     """The example without one of the options that it needs: exit code 2, the option's name, and no traceback."""
     words = example_of(command)
     (parameter,) = [p for p in cli.commands[command].params if p.name == missing]
-    if isinstance(parameter, Argument):
-        dropped = {0}
+    if isinstance(parameter, Argument):  # it comes first, once or several times
+        dropped = set(range(next((place for place, word in enumerate(words) if word.startswith("-")), len(words))))
     else:
         places = [place for place, word in enumerate(words) if word in parameter.opts]
         dropped = {place + step for place in places for step in (0, 1)}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pipeline.classifiers.tfidf_regression import TfidfSettings
 from pipeline.core.errors import UserError
-from pipeline.core.settings import load_section, load_settings
+from pipeline.core.settings import Settings, load_section, load_settings
 from pipeline.evaluation.evaluate import EvaluationSettings
 from tests.conftest import ROOT
 
@@ -45,6 +46,39 @@ def test_a_broken_value_is_named(old: str, new: str, parts: list[str], tmp_path:
         assert part in str(error.value)
 
 
+class OuterSettings(Settings, frozen=True):
+    """Settings with others inside, as configs/transformer.yaml has them."""
+
+    tfidf_weight: float
+    tfidf: TfidfSettings
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "message"),
+    [
+        ("tfidf_weight", "lexical_weight", "lexical_weight: is called tfidf_weight now; rename the key"),
+        ("tfidf", "lexical", "lexical: is called tfidf now; rename the key"),
+        ("min_df", "min_rows", "tfidf.min_rows: is called min_df now; rename the key"),
+        ("sublinear_tf", "sublinear", "tfidf.sublinear: is called sublinear_tf now; rename the key"),
+        ("C", "inverse_regularisation", "tfidf.inverse_regularisation: is called C now; rename the key"),
+        (
+            "class_weight",
+            "balanced",
+            "tfidf.balanced: is called class_weight (balanced or null) now; rename the key",
+        ),
+    ],
+)
+def test_a_key_of_an_older_version_is_refused_with_its_new_name(
+    new: str, old: str, message: str, tmp_path: Path
+) -> None:
+    inner = "".join(f"  {line}\n" for line in TFIDF.splitlines())
+    text, count = re.subn(rf"^( *){new}:", rf"\1{old}:", f"tfidf_weight: 1.0\ntfidf:\n{inner}", flags=re.M)
+    assert count == 1
+    with pytest.raises(UserError) as error:
+        load_settings(written(tmp_path, text), OuterSettings)
+    assert str(error.value).endswith(f"config.yaml: {message}")
+
+
 def test_what_is_not_yaml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not valid YAML"):
         load_settings(written(tmp_path, "a: [1, 2"), TfidfSettings)
@@ -57,5 +91,7 @@ def test_sections_are_checked(tmp_path: Path) -> None:
         load_section(written(tmp_path, whole.replace("level: 0.9", "level: 90")), "evaluation", EvaluationSettings)
     with pytest.raises(UserError, match="evalution: not one of encoder"):
         load_section(written(tmp_path, whole.replace("evaluation:", "evalution:")), "evaluation", EvaluationSettings)
+    with pytest.raises(UserError, match="lexical: is called tfidf now; rename the key"):
+        load_section(written(tmp_path, f"{whole}lexical: {{}}\n"), "evaluation", EvaluationSettings)
     with pytest.raises(UserError, match="section evaluation is missing"):
         load_section(written(tmp_path, "threads: 2\n"), "evaluation", EvaluationSettings)

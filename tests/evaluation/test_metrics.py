@@ -16,6 +16,7 @@ from pipeline.evaluation.metrics import (
     bootstrap_weights,
     compute_metrics,
     count_decisions,
+    macro_f1,
     macro_mean,
     reliability,
 )
@@ -28,6 +29,7 @@ def scored(seed: int = 0, rows: int = 40, **values: Any) -> ScoredTable:
     scores = rng.random((2, rows, 3))
     facts: dict[str, Any] = {
         "ids": np.array([str(n) for n in range(rows)]),
+        "texts": np.array([f"digest {n}" for n in range(rows)]),
         "articles": np.array([f"art{n % 6}" for n in range(rows)]),
         "languages": np.array(["kk" if n % 2 else "ru" for n in range(rows)]),
         "targets": rng.random((rows, 3)) < (scores[0] + 0.3) / 2,
@@ -61,6 +63,21 @@ def test_figures_are_scikit_learns(seed: int) -> None:
     assert figures["brier"] == pytest.approx(
         np.mean([brier_score_loss(data.targets[:, c], s[:, c]) for s in data.scores for c in range(3)]), abs=1e-4
     )
+
+
+@given(st.integers(0, 500))
+@settings(max_examples=25, deadline=None)
+def test_macro_f1_of_arrays_is_that_of_tables_and_scikit_learns(seed: int) -> None:
+    data = scored(seed)
+    f1 = macro_f1(data.targets, data.decisions[0])
+    assert f1 == pytest.approx(f1_score(data.targets, data.decisions[0], average="macro", zero_division=0.0))
+    known = np.random.default_rng(seed).random((40, 3)) < 0.7
+    tables = count_decisions(scored(seed, known=known)).f1_macro()
+    assert [macro_f1(data.targets, decisions, known) for decisions in data.decisions] == pytest.approx(tables)
+
+
+def test_macro_f1_without_positives_is_nan() -> None:
+    assert np.isnan(macro_f1(np.zeros((3, 2), bool), np.ones((3, 2), bool)))
 
 
 def test_unknown_cells_count_nowhere() -> None:
@@ -99,8 +116,8 @@ def test_weighted_counts_are_counts_of_the_sample() -> None:
     for sample, f1 in zip(weights, count_decisions(data, weights).f1(), strict=True):
         rows = np.repeat(np.arange(40), sample.astype(int))
         drawn = ScoredTable(
-            data.ids[rows], data.articles[rows], data.languages[rows], data.targets[rows], data.known[rows],
-            data.scores[:, rows], data.decisions[:, rows],
+            data.ids[rows], data.texts[rows], data.articles[rows], data.languages[rows], data.targets[rows],
+            data.known[rows], data.scores[:, rows], data.decisions[:, rows],
         )  # fmt: skip
         assert f1 == pytest.approx(count_decisions(drawn).f1())
 

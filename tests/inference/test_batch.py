@@ -23,10 +23,10 @@ from tqdm import tqdm
 
 from pipeline import Classifier
 from pipeline.commands.main import main
+from pipeline.inference.batch.columns import column_kind, merge_kinds
 from pipeline.inference.batch.job import BatchRequest
 from pipeline.inference.batch.rows import BatchOptions, classify_batch, classify_records
 from pipeline.inference.batch.shards import SHARD_BYTES, ShardJob, Worker
-from pipeline.inference.batch.summary import column_kind, merge_kinds
 from pipeline.inference.readers.schema import InputRecord
 from tests.conftest import ROOT, THEMES
 
@@ -490,7 +490,7 @@ def test_nothing_but_the_batch_draws_a_bar(folder: Path, tmp_path: Path, monkeyp
         return predict(texts)
 
     monkeypatch.setattr(worker._classifier._model, "predict", watched)
-    worker("part", json.dumps({"id": "a", "source": "s", "text": TEXTS["education"]}).encode())
+    worker("part", [InputRecord(id="a", source="s", text=TEXTS["education"])])
     assert drawn == [False]
     assert terminal.getvalue() == "a message\n"
     assert not tqdm([], disable=None).disable, "outside of a part bars are drawn"

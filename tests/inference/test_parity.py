@@ -1,7 +1,7 @@
 """Training, model folder, command and MLflow's model say the same of the same paragraphs: those of a golden file.
 
 tests/golden.jsonl holds real paragraphs of both languages, and what TF-IDF says of them when trained on the others.
-`pytest tests/inference/test_parity.py --set-golden` writes it anew, when text preparation, recipe or annotations were changed.
+`pytest tests/inference/test_parity.py --set-golden` writes it anew when text preparation, recipe or annotations change.
 """
 
 from __future__ import annotations

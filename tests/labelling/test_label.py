@@ -12,14 +12,9 @@ import pytest
 from pipeline.core.errors import UserError
 from pipeline.core.schemas import LabelledRow, Labels, Paragraph
 from pipeline.core.settings import load_settings
-from pipeline.labelling.label import (
-    LabelSettings,
-    label_exemplars,
-    label_paragraphs,
-    label_table,
-    labelling_report,
-    read_exemplars,
-)
+from pipeline.labelling.exemplars import read_exemplars
+from pipeline.labelling.label import LabelSettings, label_exemplars, label_paragraphs, label_rows, label_table
+from pipeline.labelling.report import labelling_report
 from pipeline.labelling.rules import LabellingRules, Rule, RuleSettings
 from pipeline.labelling.tables import read_table
 from pipeline.labelling.themes import ThemeSettings, display_names, read_labels
@@ -198,6 +193,35 @@ def test_a_single_label_table_has_one_theme_a_row(tmp_path: Path) -> None:
     path.write_text(TABLE)
     with pytest.raises(UserError, match="2 themes, but the task is single-label"):
         read_table(path, Labels(task="single-label", names=LABELS.names))
+
+
+def test_the_rows_of_all_files_come_with_their_report(tmp_path: Path) -> None:
+    (tmp_path / "paragraphs.jsonl").write_bytes(msgspec.json.encode(paragraph(1, "Школа открылась.")) + b"\n")
+    annotation = {"article": "a", "text": "Школа открылась.", "asked": ["school"], "themes": ["school"]}
+    (tmp_path / "annotations.jsonl").write_text(json.dumps(annotation) + "\n")
+    challenge = exemplars(tmp_path, *({"text": f"Мектеп {number}"} for number in range(8, 12)))
+    challenge.rename(tmp_path / "challenge.jsonl")
+    names = ("paragraphs", "annotations", "exemplars", "challenge")
+    files = {name: tmp_path / f"{name}.jsonl" for name in names}
+    exemplars(tmp_path, {"text": "Жаңа мектеп ашылды."})
+    rows, report = label_rows(LABELS, RULES, WEIGHTS, **files)
+    assert [(row.id, row.provenance) for row in rows] == [("a-1", "gold"), ("exemplar-0001", "exemplar")]
+    assert report["rows"] == {"exemplar": 1, "gold": 1}
+    assert report["rules_on_challenge"]["kk"]["rows"] == 2  # part dev
+    exemplars(tmp_path, {"text": RUN})
+    (tmp_path / "challenge.jsonl").write_text((tmp_path / "exemplars.jsonl").read_text())
+    with pytest.raises(UserError, match=rf"exemplars\.jsonl:1: shares '{RUN}' with .*challenge\.jsonl: {RUN}…"):
+        label_rows(LABELS, RULES, WEIGHTS, **files)
+
+
+def test_a_table_takes_the_place_of_paragraphs_and_annotations(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(TABLE)
+    rows, report = label_rows(LABELS, RULES, WEIGHTS, table=tmp_path / "table.csv")
+    assert [row.id for row in rows] == ["1", "2"]
+    assert report["agreement"] == {}
+    for files in ({}, {"table": tmp_path / "table.csv", "paragraphs": tmp_path}, {"paragraphs": tmp_path}):
+        with pytest.raises(UserError, match="give --table alone, or --paragraphs and --annotations"):
+            label_rows(LABELS, RULES, WEIGHTS, **files)
 
 
 def settings(**values: Any) -> ThemeSettings:

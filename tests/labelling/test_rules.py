@@ -9,7 +9,9 @@ import pytest
 from pipeline.core.errors import UserError
 from pipeline.core.schemas import LabelledRow, Labels
 from pipeline.core.settings import load_settings
-from pipeline.labelling.label import LabelSettings, challenge_part, label_exemplars, labelling_report, read_exemplars
+from pipeline.labelling.exemplars import challenge_part, read_exemplars
+from pipeline.labelling.label import LabelSettings, label_exemplars
+from pipeline.labelling.report import labelling_report
 from pipeline.labelling.rules import LabellingRules, Rule, RuleSettings, combine_votes
 from tests.conftest import ROOT, THEMES
 

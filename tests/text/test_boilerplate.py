@@ -8,18 +8,19 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.core.settings import load_settings
-from pipeline.text.boilerplate import Boilerplate, Line, compiled_rules
+from pipeline.text.boilerplate import Boilerplate, compiled_rules
+from pipeline.text.lines import Line
 from pipeline.text.normalize import prepare
 
 ROOT = Path(__file__).parent.parent.parent
-FURNITURE = load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate)
+BOILERPLATE = load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate)
 DATA = ("tests/data/pages.jsonl", "tests/data/pages_2.jsonl", "tests/data/pages_3.jsonl")
 PAGES = [json.loads(line) for name in DATA for line in (ROOT / name).read_text().split("\n") if line]
 
 
 def judged(text: str) -> Line:
     line = Line(1, text)
-    compiled_rules(FURNITURE).judge(line)
+    compiled_rules(BOILERPLATE).judge(line)
     return line
 
 
@@ -82,7 +83,7 @@ def test_only_what_may_be_a_subheading_is_doubtful() -> None:
 )
 def test_shapes(text: str, kind: str, body: bool) -> None:
     line = Line(1, text)
-    assert (line.kind, line.body) == (kind, body)
+    assert (line.kind, line.is_body) == (kind, body)
 
 
 def test_no_short_line_is_slow() -> None:

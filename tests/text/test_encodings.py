@@ -64,6 +64,11 @@ def test_kazakh_words_in_russian_are_no_look_alikes() -> None:
         assert decode(text.encode(encoding), "a.txt") == text
 
 
+def test_letters_that_russian_lacks_are_kept_where_the_page_is_not_cp1251() -> None:
+    text = 'Школы открылись осенью. В них внедряются программы "Єдина їжа", а служащие проходят тест. Так решил отдел.'
+    assert decode(text.encode("cp866"), "a.txt") == text
+
+
 @pytest.mark.parametrize(
     ("data", "part"),
     [

@@ -1,7 +1,7 @@
 """Content is kept, boilerplate is rejected: on the seeds to the line, on four corpora of pages above a floor.
 
-tests/data/pages*.jsonl hold invented news pages in three languages, each line labelled by hand as content or boilerplate.
-All but the first were written without knowledge of the rules; what they showed has been mended since.
+tests/data/pages*.jsonl hold invented news pages in three languages, each line labelled by hand as content or
+boilerplate. All but the first were written without knowledge of the rules; what they showed has been mended since.
 """
 
 import json
@@ -17,12 +17,13 @@ from pipeline.core.schemas import Article, Paragraph
 from pipeline.core.settings import load_settings
 from pipeline.text import language
 from pipeline.text import segment as paragraphs
-from pipeline.text.boilerplate import Boilerplate, BoilerplateRules, Line, compiled_rules
+from pipeline.text.boilerplate import Boilerplate, BoilerplateRules, compiled_rules
+from pipeline.text.lines import Line
 from pipeline.text.normalize import lines, prepare
 from pipeline.text.segment import split_article, split_articles
 
 ROOT = Path(__file__).parent.parent.parent
-FURNITURE = load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate)
+BOILERPLATE = load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate)
 SEEDS = [Article(id=path.stem, text=path.read_text()) for path in sorted((ROOT / "seeds/articles").glob("*.txt"))]
 CORPORA = {
     name: [json.loads(line) for line in (ROOT / "tests/data" / name).read_text().split("\n") if line]
@@ -33,14 +34,14 @@ LANGUAGES = dict(zip((seed.id for seed in SEEDS), ("ru", "ru", "kk", "ru", "kk")
 
 
 def kept(text: str) -> list[str]:
-    return [row.text for row in split_article(Article(id="a", text=text), FURNITURE)[0]]
+    return [row.text for row in split_article(Article(id="a", text=text), BOILERPLATE)[0]]
 
 
 # ---- the seeds -------------------------------------------------------------------------------------------------------
 
 
 def test_the_seeds_hold_65_paragraphs() -> None:
-    rows = {seed.id: split_article(seed, FURNITURE)[0] for seed in SEEDS}
+    rows = {seed.id: split_article(seed, BOILERPLATE)[0] for seed in SEEDS}
     assert [len(found) for found in rows.values()] == [15, 7, 7, 21, 15]
     kinds = ["".join(row.kind[0] for row in found) for found in rows.values()]
     assert kinds == ["b" * 11 + "i" * 4, "t" + "b" * 6, "t" + "b" * 6, "t" + "b" * 20, "t" + "b" * 14]
@@ -53,11 +54,11 @@ def test_the_seeds_hold_65_paragraphs() -> None:
 
 def test_seed_paragraphs_are_in_the_language_of_their_article() -> None:
     for seed in SEEDS:
-        assert {row.language for row in split_article(seed, FURNITURE)[0]} == {LANGUAGES[seed.id]}
+        assert {row.language for row in split_article(seed, BOILERPLATE)[0]} == {LANGUAGES[seed.id]}
 
 
 def test_rows_are_numbered_and_none_is_lost() -> None:
-    found, rejected, counts = split_articles(SEEDS, FURNITURE)
+    found, rejected, counts = split_articles(SEEDS, BOILERPLATE)
     assert len(found) == 65
     for seed, count in zip(SEEDS, counts, strict=True):
         own = [row for row in found if row.article == seed.id]
@@ -78,7 +79,7 @@ def test_corpus_floors(corpus: str) -> None:
     right, total, failures = {"keep": 0, "reject": 0}, {"keep": 0, "reject": 0}, []
     for page in CORPORA[corpus]:
         text = "\n".join(line for _, line in page["lines"])
-        dropped = {row.line: row.reason for row in split_article(Article(id=page["page"], text=text), FURNITURE)[1]}
+        dropped = {row.line: row.reason for row in split_article(Article(id=page["page"], text=text), BOILERPLATE)[1]}
         for number, (label, line) in enumerate(page["lines"], 1):
             if label != "blank":
                 expected = "reject" if label.startswith("reject") else "keep"
@@ -98,17 +99,17 @@ def test_corpus_titles(corpus: str) -> None:
     found = 0
     for page in CORPORA[corpus]:
         article = Article(id=page["page"], text="\n".join(line for _, line in page["lines"]))
-        titles = [row.text for row in split_article(article, FURNITURE)[0] if row.kind == "title"]
+        titles = [row.text for row in split_article(article, BOILERPLATE)[0] if row.kind == "title"]
         found += titles == [prepare(line) for label, line in page["lines"] if label == "title"]
     assert found >= 0.95 * len(CORPORA[corpus])
 
 
-# ---- boilerplate more or less changes nothing --------------------------------------------------------------------------
+# ---- boilerplate more or less changes nothing ------------------------------------------------------------------------
 
 
 def boilerplate_lines() -> dict[str, Line]:
     """The corpora's boilerplate lines that show by themselves what they are."""
-    judge, known = compiled_rules(FURNITURE).judge, {}
+    judge, known = compiled_rules(BOILERPLATE).judge, {}
     for label, text in (line for page in PAGES for line in page["lines"] if line[0].startswith("reject")):
         line = Line(1, prepare(text))
         judge(line)
@@ -122,7 +123,7 @@ def marked_lists() -> list[list[str]]:
     found: list[list[str]] = []
     for page in PAGES:
         texts = [text for label, text in page["lines"] if label in ("reject:readalso", "blank")]
-        start = next((at for at, text in enumerate(texts) if text in KNOWN and KNOWN[text].heading), None)
+        start = next((at for at, text in enumerate(texts) if text in KNOWN and KNOWN[text].heads_list), None)
         if start is not None:
             found.append(texts[start : start + 2 + len(found) % 3])
     return found
@@ -140,14 +141,14 @@ def quick() -> Iterator[Callable[[Article], list[Paragraph]]]:
     def judged(self: BoilerplateRules, line: Line) -> None:
         if line.text not in seen:
             judge(self, line)
-            seen[line.text] = (line.reason, line.heading, line.closes, line.doubtful)
-        line.reason, line.heading, line.closes, line.doubtful = seen[line.text]
+            seen[line.text] = (line.reason, line.heads_list, line.closes, line.doubtful)
+        line.reason, line.heads_list, line.closes, line.doubtful = seen[line.text]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BoilerplateRules, "judge", judged)
         patch.setattr(language, "detect", cache(language.detect))
         patch.setattr(paragraphs, "prepare", cache(paragraphs.prepare))
-        yield lambda article: split_article(article, FURNITURE)[0]
+        yield lambda article: split_article(article, BOILERPLATE)[0]
 
 
 def with_inserted(seed: Article, inserted: list[str], place: int) -> Article:
@@ -157,7 +158,7 @@ def with_inserted(seed: Article, inserted: list[str], place: int) -> Article:
 
 def test_boilerplate_inserted_anywhere_changes_no_row(quick: Callable[[Article], list[Paragraph]]) -> None:
     """At every place of every seed: each list, and a line of each sort (nothing but its sort acts on others)."""
-    sorts = {(line.reason, line.heading, line.closes, line.doubtful): text for text, line in KNOWN.items()}
+    sorts = {(line.reason, line.heads_list, line.closes, line.doubtful): text for text, line in KNOWN.items()}
     assert len(sorts) >= 15
     assert len(LISTS) >= 30
     lines_and_lists = [[text] for text in sorts.values()] + LISTS
@@ -231,7 +232,7 @@ def test_the_title_is_found_among_headlines_and_menus() -> None:
         ["Областная общественно-политическая газета", "Последние новости", *HEADLINES[:3], title],
     ]
     for top in tops:
-        rows, _ = split_article(Article(id="a", text="\n".join([*top, BODY, MORE])), FURNITURE)
+        rows, _ = split_article(Article(id="a", text="\n".join([*top, BODY, MORE])), BOILERPLATE)
         expected = title if title in top else "Одна судьба пасечника"
         assert [row.text for row in rows if row.kind == "title"] == [expected], top
         assert {BODY, MORE} <= {row.text for row in rows}
@@ -264,7 +265,7 @@ def test_a_repeat_goes() -> None:
 
 def test_items_stay_among_boilerplate() -> None:
     items = "- копию удостоверения;\nФото: архив\n- справку;\nПоделиться\n- согласие."
-    rows, _ = split_article(Article(id="a", text=f"{BODY}\nНужно предоставить:\n{items}"), FURNITURE)
+    rows, _ = split_article(Article(id="a", text=f"{BODY}\nНужно предоставить:\n{items}"), BOILERPLATE)
     assert [row.kind for row in rows] == ["body", "body", "item", "item", "item"]
 
 
@@ -274,7 +275,7 @@ def test_replies_in_an_interview_are_not_buttons() -> None:
 
 
 def test_an_undecided_paragraph_takes_the_language_of_its_article() -> None:
-    rows, _ = split_article(Article(id="a", text=f"{BODY}\n«Бала»\n{MORE}"), FURNITURE)
+    rows, _ = split_article(Article(id="a", text=f"{BODY}\n«Бала»\n{MORE}"), BOILERPLATE)
     assert [row.language for row in rows] == ["ru", "ru", "ru"]
 
 
@@ -331,7 +332,7 @@ def test_odd_texts(text: str, content: list[str]) -> None:
 @settings(deadline=None)
 def test_every_line_of_any_page_is_accounted_for(page: list[str]) -> None:
     (article,) = [Article(id="a", text="\n".join(page))]
-    _, _, (count,) = split_articles([article], FURNITURE)
+    _, _, (count,) = split_articles([article], BOILERPLATE)
     assert count.lines == count.blank + count.kept + sum(count.rejected.values()) == len(lines(article.text))
 
 
@@ -341,7 +342,7 @@ def test_pages_that_no_rule_was_mended_against() -> None:
     for line in (ROOT / "tests/data/pages_5.jsonl").read_text().strip().split("\n"):
         page = json.loads(line)
         _, rejected = split_article(
-            Article(id=page["page"], text="\n".join(text for _, text in page["lines"])), FURNITURE
+            Article(id=page["page"], text="\n".join(text for _, text in page["lines"])), BOILERPLATE
         )
         numbers = {row.line for row in rejected}
         for number, (label, _) in enumerate(page["lines"], start=1):

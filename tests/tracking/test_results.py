@@ -56,6 +56,7 @@ def test_scored_rows_come_back_as_they_went(seeds: int, rows: int, themes: int, 
     rng = np.random.default_rng(seed)
     scored = ScoredTable(
         ids=np.array([f"r{n}" for n in range(rows)]),
+        texts=np.array([f"digest {n}" for n in range(rows)]),
         articles=np.array([f"a{n // 2}" for n in range(rows)]),
         languages=np.array(["kk"] * rows),
         targets=rng.random((rows, themes)) > 0.5,
@@ -63,7 +64,7 @@ def test_scored_rows_come_back_as_they_went(seeds: int, rows: int, themes: int, 
         scores=rng.random((seeds, rows, themes)),
         decisions=rng.random((seeds, rows, themes)) > 0.5,
     )
-    back = ScoredTable.of(scored.rows(dict.fromkeys(scored.ids.tolist(), "digest")))
-    for name in ("ids", "articles", "languages", "targets", "known", "scores", "decisions"):
+    back = ScoredTable.from_rows(scored.to_rows())
+    for name in ("ids", "texts", "articles", "languages", "targets", "known", "scores", "decisions"):
         assert (getattr(back, name) == getattr(scored, name)).all(), name
         assert getattr(back, name).shape == getattr(scored, name).shape

@@ -44,7 +44,7 @@ def test_in_a_zone_the_second_model_says_otherwise_no_oftener_than_allowed(
     rows: list[tuple[float, float, bool, bool]], share: float
 ) -> None:
     found = evidence([row[:2] for row in rows], [row[2:] for row in rows])
-    for column, zone in enumerate(fit_bands(found, FACTS, share)):
+    for column, zone in enumerate(fit_bands(found.first, found.second, FACTS, share)):
         values, given_ = found.first[:, column], found.second[:, column]
         assert given_[values <= zone.low].sum() <= share * (values <= zone.low).sum()
         assert (~given_[values >= zone.high]).sum() <= share * (values >= zone.high).sum()
@@ -56,7 +56,8 @@ def test_in_a_zone_the_second_model_says_otherwise_no_oftener_than_allowed(
 
 def test_zones_by_hand() -> None:
     first = [[0.01, 0.9], [0.02, 0.9], [0.2, 0.9], [0.5, 0.9], [0.9, 0.9]]
-    found = fit_bands(evidence(first, [[0, 1], [0, 1], [1, 0], [0, 1], [1, 1]]), FACTS, 0.0)
+    scored = evidence(first, [[0, 1], [0, 1], [1, 0], [0, 1], [1, 1]])
+    found = fit_bands(scored.first, scored.second, FACTS, 0.0)
     assert found[0] == ConfidenceBand(low=0.02, high=0.9)
     assert found[1].low == -1  # the lowest score there is goes with the theme
     assert found[1].high == 2  # and with its absence

@@ -16,16 +16,24 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from pipeline import Classifier
+from pipeline.classifiers import openvino
 from pipeline.classifiers.base import Setup, model_class
 from pipeline.classifiers.model_folder import save_model_folder
 from pipeline.classifiers.openvino import Engine
-from pipeline.classifiers.quantization import WORDS, layer, rows_in_int8, smoothquant_int8
+from pipeline.classifiers.quantization import WORDS, rows_in_int8, smoothquant_int8
 from pipeline.core.errors import UserError
 from pipeline.core.manifest import check_manifest
 from pipeline.core.schemas import LabelledRow, Labels
 from pipeline.core.settings import load_settings
 from pipeline.text.boilerplate import Boilerplate
-from pipeline.training.export import ExportSettings, GateRow, Original, export_compact, judge_form, to_gate_row
+from pipeline.training.export import (
+    ExportSettings,
+    GateRow,
+    SourceTransformer,
+    export_compact,
+    judge_form,
+    to_gate_row,
+)
 from pipeline.training.prune_vocabulary import needed_ids, prune_vocabulary
 from pipeline.training.train import train_model
 from tests.classifiers.test_classifiers import TRANSFORMER
@@ -81,18 +89,14 @@ def test_each_form_answers_as_the_trained_model(
     assert compact.facts.thresholds == Classifier.load(trained).facts.thresholds
 
 
-@pytest.mark.parametrize(("form", "near"), [("float32", 1e-5), ("bfloat16", 2e-2), ("int8", 5e-2)])
-def test_without_openvino_torch_gives_the_same_answers(
-    form: str, near: float, trained: Path, tmp_path: Path, judging: list[GateRow], monkeypatch: pytest.MonkeyPatch
+def test_a_missing_openvino_is_an_error_that_names_it(
+    trained: Path, tmp_path: Path, judging: list[GateRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made(trained, tmp_path / "model", judging, gate(form, equal_decisions=0.9, f1_loss=1.0))
-    texts = [row.text for row in judging] + UNSEEN
-    before = scores(Classifier.load(tmp_path / "model"), texts)
+    made(trained, tmp_path / "model", judging, gate("float32", equal_decisions=0.5, f1_loss=1.0))
     monkeypatch.delitem(sys.modules, "pipeline.classifiers.openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    compact = Classifier.load(tmp_path / "model")
-    assert type(compact._model.engine).__name__ == "TorchEngine"  # type: ignore[attr-defined]
-    assert scores(compact, texts) == pytest.approx(before, abs=near)
+    with pytest.raises(UserError, match=r"^[^(]*model: needs the package openvino; run `pip install openvino`$"):
+        Classifier.load(tmp_path / "model")
 
 
 def test_an_answer_does_not_hang_on_its_neighbours(trained: Path, tmp_path: Path, judging: list[GateRow]) -> None:
@@ -105,8 +109,8 @@ def test_an_answer_does_not_hang_on_its_neighbours(trained: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("form", ["float32", "bfloat16", "int8"])
-def test_padding_is_not_seen_and_attention_is_sharp(trained: Path, form: str) -> None:
-    original = Original(trained, "")
+def test_padding_is_not_seen_and_attention_is_sharp(trained: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = SourceTransformer(trained, "")
     tensors = dict(original.tensors)
     for name in tensors:  # or a random encoder attends to all alike, and nothing would show
         if "attention.self.query.weight" in name or "attention.self.key.weight" in name:
@@ -116,12 +120,32 @@ def test_padding_is_not_seen_and_attention_is_sharp(trained: Path, form: str) ->
     windows = [chance.integers(5, known, length).tolist() for length in (3, 15, 16, 17, 31, 40, 40, 59)]
     expected = np.concatenate([reference(tensors, original.shape, window) for window in windows])
     if form == "int8":
-        tensors = smoothquant_int8(
-            tensors, Engine(tensors, original.shape, "float32", 1, watched=True).extremes(windows)
-        )
+        calibrating = Engine(tensors, original.shape, "float32", 1, calibrating=True)
+        tensors = smoothquant_int8(tensors, calibrating.input_ranges(windows))
     precision: Any = "bfloat16" if form == "int8" else form
     found = Engine(tensors, original.shape, precision, 2)(windows)[1]
     assert np.abs(found - expected).mean() < {"float32": 1e-5, "bfloat16": 2e-3, "int8": 4e-3}[form] * expected.std()
+    monkeypatch.setattr(openvino, "HAS_VNNI", False)  # the way that is right on every processor
+    found = Engine(tensors, original.shape, precision, 2)(windows)[1]
+    assert np.abs(found - expected).mean() < {"float32": 1e-5, "bfloat16": 2e-3, "int8": 4e-3}[form] * expected.std()
+
+
+@pytest.mark.parametrize(("in_hardware", "hint"), [(True, "bf16"), (False, "f32")])
+def test_bfloat16_is_asked_for_where_the_processor_has_it(
+    in_hardware: bool, hint: str, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hints = []
+
+    class Core:
+        def compile_model(self, model: Any, device: str, settings: dict[str, Any]) -> None:
+            hints.append(settings["INFERENCE_PRECISION_HINT"])
+
+    monkeypatch.setattr(openvino, "HAS_BFLOAT16", in_hardware)
+    monkeypatch.setattr(openvino.ov, "Core", Core)
+    original = SourceTransformer(trained, "")
+    for precision in ("float32", "bfloat16"):
+        Engine(original.tensors, original.shape, precision, 1)._compiled.result()
+    assert hints == ["f32", hint]
 
 
 def reference(tensors: Any, shape: Any, window: list[int]) -> np.ndarray:
@@ -138,14 +162,17 @@ def reference(tensors: Any, shape: Any, window: list[int]) -> np.ndarray:
     x = tensors[WORDS][window].astype(float) + places + tensors["embeddings.token_type_embeddings.weight"][0]
     x = norm(x, "embeddings.LayerNorm")
     for number in range(shape.layers):
-        of = layer(number)
-        query, key, value = (linear(x, name).reshape(len(x), shape.heads, -1).swapaxes(0, 1) for name in of.attention)
+        of = f"encoder.layer.{number}"
+        query, key, value = (
+            linear(x, f"{of}.attention.self.{part}").reshape(len(x), shape.heads, -1).swapaxes(0, 1)
+            for part in ("query", "key", "value")
+        )
         powers = np.exp(query @ key.swapaxes(1, 2) / np.sqrt(query.shape[2]))
         seen = (powers / powers.sum(2, keepdims=True) @ value).swapaxes(0, 1).reshape(x.shape)
-        x = norm(x + linear(seen, of.attended), of.attended_norm)
-        inner = linear(x, of.inner)
+        x = norm(x + linear(seen, f"{of}.attention.output.dense"), f"{of}.attention.output.LayerNorm")
+        inner = linear(x, f"{of}.intermediate.dense")
         inner *= 0.5 * (1 + np.vectorize(math.erf)(inner / math.sqrt(2)))
-        x = norm(x + linear(inner, of.outer), of.norm)
+        x = norm(x + linear(inner, f"{of}.output.dense"), f"{of}.output.LayerNorm")
     pooled = x[0] if shape.pooling == "cls" else x.mean(0)
     return ((pooled - tensors["head.centre"]) / tensors["head.scale"])[None]
 
@@ -180,7 +207,7 @@ def test_the_first_form_that_passes_is_taken_and_none_is_an_error(
 
 def test_only_a_transformer_is_exported(folder: Path) -> None:
     with pytest.raises(UserError, match="a tfidf model; only a transformer can be exported"):
-        Original(folder, "")
+        SourceTransformer(folder, "")
 
 
 def test_judgement_counts_decisions_and_f1_by_language(folder: Path, judging: list[GateRow]) -> None:

@@ -1,4 +1,4 @@
-"""A batch from inputs to whole outputs: reads, cuts, has the parts done, and puts them together."""
+"""A batch from inputs to whole outputs: reads, cuts, has the shards done, and puts them together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -21,10 +21,9 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.classifiers.model_folder import inspect_model_folder
+from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder
 from pipeline.core.errors import UserError
-from pipeline.core.io import write_json, write_jsonl
-from pipeline.inference.batch.assembly import assemble_outputs, output_columns
+from pipeline.core.io import Say, write_json, write_jsonl
 from pipeline.inference.batch.rows import ARTICLE, PARAGRAPH, BatchOptions
 from pipeline.inference.batch.shards import (
     Shard,
@@ -37,15 +36,13 @@ from pipeline.inference.batch.shards import (
     shard_key,
 )
 from pipeline.inference.batch.summary import BatchCounts, format_summary, summarise
-from pipeline.inference.batch.writers import check_output_ending
-from pipeline.inference.readers.files import STDIN, ReadMeter
+from pipeline.inference.batch.writers import assemble_outputs, check_output_ending, output_columns
+from pipeline.inference.readers.files import FORMATS, STDIN, ReadMeter
 from pipeline.inference.readers.formats import read_records
-from pipeline.inference.readers.schema import FORMATS, Fields, InputRecord
+from pipeline.inference.readers.schema import Fields, InputRecord
 
 STDOUT = Path("-")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -89,38 +86,38 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
 
     Raises:
         UserError: if an input, option or model can't be used, another process writes the same output, or a disk is
-            full. Parts that are done stay, and the same command goes on with them.
+            full. Shards that are done stay, and the same command goes on with them.
     """
     began = time.monotonic()
-    facts, name = inspect_model_folder(request.model)
-    names = request.options.choice.themes or facts.labels.names
-    request.options.choice.check(facts.labels.names)
+    checked = facts, model = inspect_model_folder(request.model)
+    options = request.options
+    options.choice.check(facts.labels.names)
     _check(request)
-    meter, ids, tally = ReadMeter(), array("Q"), BatchCounts()
-    stream = _noted(read_records(request.inputs, request.format, request.fields, request.encoding, meter), ids)
+    themes = options.choice.themes or facts.labels.names
+    meter, ids, counts = ReadMeter(), array("Q"), BatchCounts()
+    records = read_records(request.inputs, request.format, request.fields, request.encoding, meter)
     try:
-        with _parts_folder(request) as folder:
-            before = _count(folder)
-            parts = cut_shards(stream, shard_key(name, request.options), meter)
-            committed, resumed = _run(parts, _job(request, folder), request, meter, tally, say)
+        with _shards_folder(request) as folder:
+            left_over = any(not path.name.startswith(".") for path in folder.iterdir())
+            shards = cut_shards(_noting_ids(records, ids), shard_key(model, options), meter)
+            committed, resumed = _run(shards, _job(request, folder, checked), request, meter, counts, say)
             if request.out != STDOUT:
-                assemble_outputs(
-                    folder, committed, request.outputs(), output_columns(request.options, names, tally.columns)
-                )
+                columns = output_columns(options, themes, counts.columns)
+                assemble_outputs(folder, committed, request.outputs(), columns)
     except WorkerError as error:
         raise UserError(f"{error}; {request.remedy}, --workers 1 needs the least memory") from error
     except OSError as error:
         if error.errno in DISK_FULL:
             raise UserError(f"{request.out}: {error.strerror}; {request.remedy}") from error
         raise
-    if before and not resumed:
+    if left_over and not resumed:
         say("an earlier run had other inputs, another model or other options: nothing of it was used")
-    rates = {theme: facts.label_rates[theme] for theme in names}
-    found = summarise(tally, len(ids) - len(np.unique(np.asarray(ids))), rates, name)
+    repeated = len(ids) - len(np.unique(np.asarray(ids)))
+    summary = summarise(counts, repeated, {theme: facts.label_rates[theme] for theme in themes}, model)
     if request.summary:
-        write_json(request.summary, found)
-    say(format_summary(found, time.monotonic() - began, resumed))
-    return tally
+        write_json(request.summary, summary)
+    say(format_summary(summary, time.monotonic() - began, resumed))
+    return counts
 
 
 def _check(request: BatchRequest) -> None:
@@ -150,18 +147,18 @@ def _check(request: BatchRequest) -> None:
                 raise UserError(f"{out}: lies in the input {path}; write it elsewhere")
 
 
-def _noted(stream: Iterable[InputRecord], ids: array[int]) -> Iterator[InputRecord]:
-    """Notes every id, as eight bytes, to count those that repeat."""
-    for entry in stream:
-        ids.append(int.from_bytes(blake2b(entry.id.encode(), digest_size=8).digest(), "big"))
-        yield entry
+def _noting_ids(records: Iterable[InputRecord], ids: array[int]) -> Iterator[InputRecord]:
+    """Notes a digest of every id, to count those that repeat: eight bytes each, where ten million ids take a GB."""
+    for record in records:
+        ids.append(int.from_bytes(blake2b(record.id.encode(), digest_size=8).digest(), "big"))
+        yield record
 
 
 @contextmanager
-def _parts_folder(request: BatchRequest) -> Iterator[Path]:
-    """Where the parts go until the output is whole: beside it, and ours alone.
+def _shards_folder(request: BatchRequest) -> Iterator[Path]:
+    """Where the shards go until the output is whole: beside it, and ours alone.
 
-    What goes to stdout or comes from stdin can't be written or read again, so its parts don't stay.
+    What goes to stdout or comes from stdin can't be written or read again, so its shards don't stay.
     """
     if request.out == STDOUT:
         with TemporaryDirectory(ignore_cleanup_errors=True) as name:
@@ -187,13 +184,10 @@ def _parts_folder(request: BatchRequest) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _count(folder: Path) -> int:
-    return sum(not path.name.startswith(".") for path in folder.iterdir())
-
-
-def _job(request: BatchRequest, folder: Path) -> ShardJob:
+def _job(request: BatchRequest, folder: Path, checked: tuple[ModelInfo, str]) -> ShardJob:
     return ShardJob(
         model=str(request.model),
+        checked=checked,
         options=request.options,
         threads=max(1, _cores() // _workers(request)),
         folder=str(folder),
@@ -206,8 +200,8 @@ def _workers(request: BatchRequest) -> int:
 
     On two cores one process does 36 paragraphs a second, two do 38 and take twice the memory.
     """
-    alone = 4 if (request.model / "encoder").is_dir() else 1
-    return request.workers or max(1, _cores() // alone)
+    cores_each = 4 if (request.model / "encoder").is_dir() else 1
+    return request.workers or max(1, _cores() // cores_each)
 
 
 def _cores() -> int:
@@ -215,20 +209,20 @@ def _cores() -> int:
 
 
 def _run(
-    parts: Iterable[Shard], job: ShardJob, request: BatchRequest, meter: ReadMeter, tally: BatchCounts, say: Say
+    shards: Iterable[Shard], job: ShardJob, request: BatchRequest, meter: ReadMeter, counts: BatchCounts, say: Say
 ) -> tuple[list[str], int]:
-    """Does all parts; the names of those committed, and how many an earlier run had committed."""
+    """Does all shards; the names of those committed, and how many an earlier run had committed."""
     committed, resumed, failed = [], 0, list[dict[str, Any]]()
     with tqdm(unit="B", unit_scale=True, disable=None, leave=False) as bar:
-        for part, before in run_shards(parts, job, _workers(request)):
-            tally.add(shard_counts(job.path(part.name)))
+        for shard, done_before in run_shards(shards, job, _workers(request)):
+            counts.add(shard_counts(job.path(shard.name)))
             if request.out == STDOUT:
-                failed += _print(job.path(part.name))
-            committed.append(part.name)
-            resumed += before
+                failed += _print(job.path(shard.name))
+            committed.append(shard.name)
+            resumed += done_before
             bar.total = meter.total or None
-            bar.set_postfix_str(f"{tally.rows:,} rows", refresh=False)
-            bar.update(part.read - bar.n)
+            bar.set_postfix_str(f"{counts.rows:,} rows", refresh=False)
+            bar.update(shard.read - bar.n)
     if request.quarantine and request.out == STDOUT:
         write_jsonl(request.quarantine, failed)
     else:
@@ -238,9 +232,9 @@ def _run(
 
 
 def _print(path: Path) -> list[dict[str, Any]]:
-    """A part's rows to stdout; what it could not classify is given back."""
+    """Writes a shard's rows to stdout; what it could not classify is given back."""
     sys.stdout.buffer.write(read_section(path, "rows") + read_section(path, "articles"))
     sys.stdout.buffer.flush()
-    failed = [msgspec.json.decode(line) for line in read_section(path, "quarantined").splitlines()]
+    failed = msgspec.json.Decoder(dict[str, Any]).decode_lines(read_section(path, "quarantined"))
     path.unlink()
     return failed

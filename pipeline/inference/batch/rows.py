@@ -1,8 +1,8 @@
-"""Entries -> rows: the core of batch classification, without files or processes."""
+"""Records -> rows: the core of batch classification, without files or processes."""
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,23 +10,26 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from pipeline.classifiers.decision import Prediction
 from pipeline.core.errors import UserError
-from pipeline.core.schemas import Article, Record, ResultRow
-from pipeline.inference.batch.summary import BatchCounts, column_kind, merge_kinds
-from pipeline.inference.batch.writers import ARTICLE_COLUMNS, PARAGRAPH_COLUMNS, TableColumns
-from pipeline.inference.classifier import Classifier, PredictOptions, Unit
-from pipeline.inference.readers.records import input_record_or_reason
-from pipeline.inference.readers.schema import Fields, InputRecord
+from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow
+from pipeline.inference.batch.columns import ARTICLE_COLUMNS, PARAGRAPH_COLUMNS, TableColumns
+from pipeline.inference.batch.summary import BatchCounts
+from pipeline.inference.classifier import Classifier, PredictOptions
+from pipeline.inference.readers.schema import Fields, InputRecord, input_record_or_reason
+from pipeline.text.language import detect
+from pipeline.text.normalize import prepare
 
-_PLACE = re.compile(r"^(lines? \d+( to \d+)?|row \d+): ")
+TEXTS_AT_ONCE = 1024
+"""Paragraphs scored at once: enough to sort by length, few enough to hold."""
 RECORDS_AT_ONCE = 256
-"""Records of a stream that are classified at once."""
+"""Records in memory that are classified at once."""
 PARAGRAPH: Final = "paragraph"
 ARTICLE: Final = "article"
 
 
 class BatchOptions(Record, frozen=True):
-    """What is wanted of each entry: `unit` says what an entry is, `level` what a row is."""
+    """What is wanted of each record: `unit` says what a record is, `level` what a row is."""
 
     unit: Literal["article", "paragraph"] = ARTICLE
     level: Literal["paragraph", "article", "both"] = PARAGRAPH
@@ -37,31 +40,42 @@ class BatchOptions(Record, frozen=True):
 
 @dataclass
 class BatchRows:
-    """Rows of paragraphs, of articles and of what could not be classified, and their counts."""
+    """Rows of paragraphs, of articles and of what could not be classified; all of them in order; and their counts."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     articles: list[dict[str, Any]] = field(default_factory=list)
     quarantined: list[dict[str, Any]] = field(default_factory=list)
-    tally: BatchCounts = field(default_factory=BatchCounts)
+    in_order: list[dict[str, Any]] = field(default_factory=list)
+    counts: BatchCounts = field(default_factory=BatchCounts)
+
+    def add(self, kind: list[dict[str, Any]], rows: Iterable[dict[str, Any]]) -> None:
+        """Adds rows to one of the three lists, and to all of them in order."""
+        for row in rows:
+            kind.append(row)
+            self.in_order.append(row)
 
 
-def classify_batch(entries: Sequence[InputRecord], classifier: Classifier, options: BatchOptions) -> BatchRows:
-    """Every entry becomes rows, or one line of the quarantine. What stands twice among them is computed once."""
-    found = BatchRows()
-    reserved = _reserved(classifier.facts.labels.names)
-    for entry, results in _answered(entries, classifier, options):
-        found.tally.records += 1
-        if isinstance(results, str):
-            found.quarantined.append(_failed(entry, results))
-            found.tally.quarantined += 1
-            _count(found.tally.reasons, _kind(results))
-        else:
-            carried = _renamed(entry.carried, reserved)
-            _tell(found.tally, results, carried)
-            found.rows += _rows(results, carried, options)
-            found.articles += _articles(results, carried, options)
-    _finish(found.rows, classifier, options)
-    return found
+def classify_batch(records: Sequence[InputRecord], classifier: Classifier, options: BatchOptions) -> BatchRows:
+    """Every record becomes rows, or one line of the quarantine. What stands twice among them is computed once."""
+    batch, reserved = BatchRows(), _reserved(classifier.facts.labels.names)
+    for record, results in _classified(records, classifier, options):
+        if record.reason:
+            failed = {"id": record.id, "source": record.source, "status": "failed", "reason": record.reason}
+            batch.add(batch.quarantined, [failed])
+            batch.counts.add_failed(record.reason)
+            continue
+        carried = _renamed(record.carried, reserved)
+        batch.counts.add_rows(results, carried)
+        if options.level != ARTICLE:
+            batch.add(batch.rows, (msgspec.structs.asdict(result) | carried for result in results))
+        if options.level != PARAGRAPH:
+            batch.add(batch.articles, [_roll_up(results, options.text) | carried])
+    if options.explain:
+        _explain(batch.rows, classifier)
+    if not options.text:
+        for row in batch.rows:
+            del row["text"]
+    return batch
 
 
 def classify_records(
@@ -78,55 +92,81 @@ def classify_records(
     >>> list(classify_records([{"id": 7, "text": "Тақырып\\nМектепте…", "views": 12}], classifier))  # doctest: +SKIP
     """
     options, fields = options or BatchOptions(), fields or Fields()
-    reserved = _reserved(classifier.facts.labels.names)
     numbered = enumerate(records, 1)
-    while several := [
-        input_record_or_reason(record, "", str(number), fields) for number, record in islice(numbered, RECORDS_AT_ONCE)
-    ]:
-        found: list[dict[str, Any]] = []
-        paragraphs: list[dict[str, Any]] = []
-        for entry, results in _answered(several, classifier, options):
-            if isinstance(results, str):
-                found.append(_failed(entry, results))
-                continue
-            carried = _renamed(entry.carried, reserved)
-            rows = _rows(results, carried, options)
-            paragraphs += rows
-            found += [*rows, *_articles(results, carried, options)]
-        _finish(paragraphs, classifier, options)
-        yield from found
+    while some := list(islice(numbered, RECORDS_AT_ONCE)):
+        batch = [input_record_or_reason(record, "", str(number), fields) for number, record in some]
+        yield from classify_batch(batch, classifier, options).in_order
 
 
-def _answered(
-    entries: Sequence[InputRecord], classifier: Classifier, options: BatchOptions
-) -> Iterator[tuple[InputRecord, list[ResultRow] | str]]:
-    """Each entry with its results, or the reason why there are none."""
-    prepared = [_units(entry, classifier, options) for entry in entries]
-    asked = (unit for units in prepared if not isinstance(units, str) for unit in units)
-    results = classifier.classify(asked, options.choice)
-    for entry, units in zip(entries, prepared, strict=True):
-        yield entry, units if isinstance(units, str) else [next(results) for _ in units]
+def _classified(
+    records: Sequence[InputRecord], classifier: Classifier, options: BatchOptions
+) -> Iterator[tuple[InputRecord, list[ResultRow]]]:
+    """Each record with its rows, those of rejected lines last; or with a reason if it has none."""
+    split = [_split(record, classifier, options) for record in records]
+    texts = [paragraph.text for _, paragraphs, _ in split for paragraph in paragraphs]
+    predictions = (
+        prediction
+        for start in range(0, len(texts), TEXTS_AT_ONCE)
+        for prediction in classifier.predict(texts[start : start + TEXTS_AT_ONCE], options.choice)
+    )
+    for record, paragraphs, rejected in split:
+        origin: dict[str, Any] = {"source": record.source, "article": record.id, "model": classifier.name}
+        rows = [_judged_row(paragraph, next(predictions), origin) for paragraph in paragraphs]
+        for line in rejected:
+            rows.append(ResultRow(**origin, id=f"{record.id}-line-{line.line}", text=line.text, reason=line.reason))
+        yield record, rows
 
 
-def _failed(entry: InputRecord, reason: str) -> dict[str, Any]:
-    return {"id": entry.id, "source": entry.source, "status": "failed", "reason": reason}
+def _judged_row(paragraph: Paragraph, prediction: Prediction, origin: Mapping[str, Any]) -> ResultRow:
+    return ResultRow(
+        **origin,
+        id=paragraph.id,
+        position=paragraph.position,
+        language=paragraph.language,
+        text=paragraph.text,
+        themes=prediction.themes,
+        undecided=prediction.undecided,
+        scores=prediction.scores,
+        status=prediction.status,
+    )
 
 
-def _rows(results: Sequence[ResultRow], carried: dict[str, Any], options: BatchOptions) -> list[dict[str, Any]]:
-    return [] if options.level == ARTICLE else [msgspec.structs.asdict(result) | carried for result in results]
+def _split(
+    record: InputRecord, classifier: Classifier, options: BatchOptions
+) -> tuple[InputRecord, list[Paragraph], list[Rejected]]:
+    """The record's paragraphs and rejected lines; where there are none it comes back with the reason."""
+    if record.markup:
+        record = _article_of_page(record)
+    if record.reason:
+        return record, [], []
+    if options.unit == ARTICLE:
+        paragraphs, rejected = classifier.split(_with_title(record))
+    else:  # never split, never rejected for its looks; a given language is kept
+        text, rejected = prepare(record.text), []
+        language = record.language or detect(text)
+        whole = Paragraph(id=record.id, article=record.id, position=1, kind="body", language=language, text=text)
+        paragraphs = [whole] if text else []
+    if not paragraphs and not rejected:
+        record = msgspec.structs.replace(record, reason="no text in it")
+    return record, paragraphs, rejected
 
 
-def _articles(results: Sequence[ResultRow], carried: dict[str, Any], options: BatchOptions) -> list[dict[str, Any]]:
-    return [] if options.level == PARAGRAPH else [_roll_up(results, options.text) | carried]
+def _article_of_page(record: InputRecord) -> InputRecord:
+    from pipeline.inference.readers.pages import extract_article
+
+    try:
+        title, text = extract_article(record.text)
+    except UserError as error:
+        return msgspec.structs.replace(record, reason=str(error))
+    return msgspec.structs.replace(record, title=title, text=text)
 
 
-def _finish(rows: Sequence[dict[str, Any]], classifier: Classifier, options: BatchOptions) -> None:
-    """Adds reasons to rows and takes the text out, as the options say."""
-    if options.explain:
-        _explain(rows, classifier)
-    if not options.text:
-        for row in rows:
-            row.pop("text", None)
+def _with_title(record: InputRecord) -> InputRecord:
+    """The article with its title as its first line, once."""
+    title, first = " ".join(record.title.split()), record.text.lstrip().split("\n", 1)[0]
+    if not title or " ".join(first.split()) == title:
+        return record
+    return msgspec.structs.replace(record, text=f"{title}\n{record.text}")
 
 
 def _explain(rows: Sequence[dict[str, Any]], classifier: Classifier) -> None:
@@ -139,37 +179,10 @@ def _explain(rows: Sequence[dict[str, Any]], classifier: Classifier) -> None:
         row["why"] = msgspec.to_builtins(why)
 
 
-def _units(entry: InputRecord, classifier: Classifier, options: BatchOptions) -> Sequence[Unit] | str:
-    """What the model is asked of an entry, or the reason why it can't be."""
-    if entry.reason:
-        return entry.reason
-    title, text = entry.title, entry.text
-    if entry.markup:
-        from pipeline.inference.readers.pages import extract_article
-
-        try:
-            title, text = extract_article(text)
-        except UserError as error:
-            return str(error)
-    if options.unit == PARAGRAPH:
-        units = [classifier.unit(Article(id=entry.id, source=entry.source, text=text), entry.language)]
-    else:
-        units = classifier.units(Article(id=entry.id, source=entry.source, text=_headed(title, text)))
-    return units if any(unit.text for unit in units) else "no text in it"
-
-
-def _headed(title: str, text: str) -> str:
-    """The article with its title as its first line, once."""
-    title = " ".join(title.split())
-    return text if not title or " ".join(text.lstrip().split("\n", 1)[0].split()) == title else f"{title}\n{text}"
-
-
 def _reserved(themes: Sequence[str]) -> set[str]:
     """Names that a carried column can't have, whatever the format of the output."""
-    ours = {*PARAGRAPH_COLUMNS, *ARTICLE_COLUMNS, "why"}
-    return ours.union(
-        TableColumns(PARAGRAPH_COLUMNS, themes, {}).kinds, TableColumns(ARTICLE_COLUMNS, themes, {}).kinds
-    )
+    ours = (*PARAGRAPH_COLUMNS, *ARTICLE_COLUMNS, "why")
+    return {*ours, *TableColumns(ours, themes, {}).kinds}
 
 
 def _renamed(carried: Mapping[str, Any], reserved: set[str]) -> dict[str, Any]:
@@ -182,65 +195,36 @@ def _renamed(carried: Mapping[str, Any], reserved: set[str]) -> dict[str, Any]:
     return renamed
 
 
-def _kind(reason: str) -> str:
-    """A reason without the place and the values in it, for counting."""
-    return _PLACE.sub("", reason).split(" (")[0].split(";")[0]
-
-
-def _count(counts: dict[str, int], name: str) -> None:
-    counts[name] = counts.get(name, 0) + 1
-
-
-def _tell(tally: BatchCounts, results: Sequence[ResultRow], carried: Mapping[str, Any]) -> None:
-    """Counts what became of one entry."""
-    for result in results:
-        _count(tally.statuses, result.status)
-        if result.status == "rejected":
-            _count(tally.reasons, result.reason)
-        else:
-            _count(tally.languages, result.language)
-            for theme in result.themes:
-                _count(tally.themes, theme)
-    for name, value in carried.items():
-        tally.columns[name] = merge_kinds(tally.columns.get(name, ""), column_kind(value))
-
-
 def _roll_up(results: Sequence[ResultRow], text: bool) -> dict[str, Any]:
     """An article: its themes by the share of its paragraphs, each with the paragraph that shows it best."""
     judged = [result for result in results if result.status != "rejected"]
-    best: dict[str, ResultRow] = {}
-    counts: dict[str, int] = {}
-    languages: dict[str, int] = {}
+    language_sizes, counts = Counter[str](), Counter[str]()
     for result in judged:
-        languages[result.language] = languages.get(result.language, 0) + len(result.text)
-        for name in result.themes:
-            counts[name] = counts.get(name, 0) + 1
-            if name not in best or result.scores[name] > best[name].scores[name]:
-                best[name] = result
-    themes = sorted(counts, key=lambda name: -counts[name])
+        language_sizes[result.language] += len(result.text)
+        counts.update(result.themes)
+    themes = [name for name, _ in counts.most_common()]
     first = results[0]
     return {
         "id": first.article,
         "source": first.source,
-        "language": max(languages, key=lambda name: languages[name], default=""),
+        "language": max(language_sizes, key=lambda name: language_sizes[name], default=""),
         "paragraphs": len(judged),
         "rejected": len(results) - len(judged),
         "themes": themes,
         "shares": {name: round(counts[name] / len(judged), 4) for name in themes},
-        "evidence": {name: dict(_evidence(best[name], name, text)) for name in themes},
-        "status": _status(judged, themes),
+        "evidence": {name: _evidence(judged, name, text) for name in themes},
+        "status": _article_status(judged, themes),
         "model": first.model,
     }
 
 
-def _evidence(result: ResultRow, theme: str, text: bool) -> Iterator[tuple[str, Any]]:
-    yield "id", result.id
-    yield "score", result.scores[theme]
-    if text:
-        yield "text", result.text
+def _evidence(judged: Sequence[ResultRow], theme: str, text: bool) -> dict[str, Any]:
+    """The paragraph with the theme whose score for it is highest, of several the first."""
+    best = max((row for row in judged if theme in row.themes), key=lambda row: row.scores[theme])
+    return {"id": best.id, "score": best.scores[theme]} | ({"text": best.text} if text else {})
 
 
-def _status(judged: Sequence[ResultRow], themes: Sequence[str]) -> str:
+def _article_status(judged: Sequence[ResultRow], themes: Sequence[str]) -> str:
     if not judged:
         return "rejected"
     return "abstained" if not themes and any(result.undecided for result in judged) else "classified"

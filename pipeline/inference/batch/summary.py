@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-NUMBER_KINDS = ("int", "float")
+from pipeline.core.schemas import ResultRow
+from pipeline.inference.batch.columns import column_kind, merge_kinds
+
+_POSITION = re.compile(r"^(lines? \d+( to \d+)?|row \d+): ")
 
 
 class BatchCounts(msgspec.Struct):
-    """Counts of a part or, added up, of a job. `columns` are the carried ones with the kind of their values."""
+    """Counts of a shard or, added up, of a job. `columns` are the carried ones with the kind of their values."""
 
     records: int = 0
     quarantined: int = 0
@@ -21,14 +25,33 @@ class BatchCounts(msgspec.Struct):
     themes: dict[str, int] = {}
     columns: dict[str, str] = {}
 
+    def add_failed(self, reason: str) -> None:
+        """Counts a record that could not be classified, by its reason without the line and the values in it."""
+        self.records += 1
+        self.quarantined += 1
+        _add(self.reasons, _POSITION.sub("", reason).split(" (")[0].split(";")[0])
+
+    def add_rows(self, rows: Sequence[ResultRow], carried: Mapping[str, Any]) -> None:
+        """Counts a record that became rows."""
+        self.records += 1
+        for row in rows:
+            _add(self.statuses, row.status)
+            if row.status == "rejected":
+                _add(self.reasons, row.reason)
+            else:
+                _add(self.languages, row.language)
+                for theme in row.themes:
+                    _add(self.themes, theme)
+        for column, value in carried.items():
+            self.columns[column] = merge_kinds(self.columns.get(column, ""), column_kind(value))
+
     def add(self, other: BatchCounts) -> None:
         """Takes the other's counts in."""
         self.records += other.records
         self.quarantined += other.quarantined
-        for name in ("statuses", "reasons", "languages", "themes"):
-            mine = getattr(self, name)
-            for value, count in getattr(other, name).items():
-                mine[value] = mine.get(value, 0) + count
+        for field in ("statuses", "reasons", "languages", "themes"):
+            for name, count in getattr(other, field).items():
+                _add(getattr(self, field), name, count)
         for column, kind in other.columns.items():
             self.columns[column] = merge_kinds(self.columns.get(column, ""), kind)
 
@@ -37,50 +60,29 @@ class BatchCounts(msgspec.Struct):
         """Rows of all statuses."""
         return sum(self.statuses.values())
 
-    @property
-    def judged(self) -> int:
-        """Rows that the model has seen."""
-        return self.rows - self.statuses.get("rejected", 0)
+
+def _add(counts: dict[str, int], name: str, count: int = 1) -> None:
+    counts[name] = counts.get(name, 0) + count
 
 
-def column_kind(value: Any) -> str:
-    """What a carried value needs as a column: bool, int, float, text, json, or "" for none."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int" if -(2**63) <= value < 2**63 else "json"
-    return {float: "float", str: "text"}.get(type(value), "json")
-
-
-def merge_kinds(one: str, other: str) -> str:
-    """The kind of a column that holds both."""
-    if one == other or not other:
-        return one
-    if not one:
-        return other
-    return "float" if {one, other} == set(NUMBER_KINDS) else "json"
-
-
-def summarise(tally: BatchCounts, repeated_ids: int, rates: Mapping[str, float], model: str) -> dict[str, Any]:
+def summarise(counts: BatchCounts, repeated_ids: int, rates: Mapping[str, float], model: str) -> dict[str, Any]:
     """What happened, for people and programs. `rates` are the shares of themes in training, a hint at drift."""
-    judged = tally.judged
+    judged = counts.rows - counts.statuses.get("rejected", 0)
     return {
         "model": model,
         "records": {
-            "read": tally.records,
-            "answered": tally.records - tally.quarantined,
-            "quarantined": tally.quarantined,
+            "read": counts.records,
+            "answered": counts.records - counts.quarantined,
+            "quarantined": counts.quarantined,
             "repeated_ids": repeated_ids,
         },
-        "rows": {"written": tally.rows, **dict(sorted(tally.statuses.items()))},
-        "reasons": _falling(tally.reasons),
-        "languages": _falling(tally.languages),
+        "rows": {"written": counts.rows, **dict(sorted(counts.statuses.items()))},
+        "reasons": _most_frequent_first(counts.reasons),
+        "languages": _most_frequent_first(counts.languages),
         "themes": {
             name: {
-                "rows": tally.themes.get(name, 0),
-                "share": round(tally.themes.get(name, 0) / judged, 4) if judged else None,
+                "rows": counts.themes.get(name, 0),
+                "share": round(counts.themes.get(name, 0) / judged, 4) if judged else None,
                 "share_in_training": rate,
             }
             for name, rate in rates.items()
@@ -88,24 +90,24 @@ def summarise(tally: BatchCounts, repeated_ids: int, rates: Mapping[str, float],
     }
 
 
-def _falling(counts: Mapping[str, int]) -> dict[str, int]:
+def _most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def format_summary(found: Mapping[str, Any], seconds: float, resumed: int) -> str:
-    """The summary as a few lines of text; `resumed` parts were done by an earlier run."""
-    records, rows = found["records"], found["rows"]
+def format_summary(summary: Mapping[str, Any], seconds: float, resumed: int) -> str:
+    """The summary as a few lines of text; `resumed` shards were done by an earlier run."""
+    records, rows, themes = summary["records"], summary["rows"], summary["themes"]
     lines = [
         f"{records['read']:,} records: {records['answered']:,} answered, {records['quarantined']:,} quarantined"
         + (f", {records['repeated_ids']:,} ids stand more than once" if records["repeated_ids"] else ""),
         f"{rows['written']:,} rows: " + ", ".join(f"{n:,} {name}" for name, n in rows.items() if name != "written"),
     ]
     for title in ("reasons", "languages"):
-        if found[title]:
-            lines.append(f"{title}: " + ", ".join(f"{name} {n:,}" for name, n in found[title].items()))
-    width = max(map(len, found["themes"]), default=0)
+        if summary[title]:
+            lines.append(f"{title}: " + ", ".join(f"{name} {n:,}" for name, n in summary[title].items()))
+    width = max(map(len, themes), default=0)
     lines.append(f"{'theme':{width}}  {'rows':>10}  share  in training")
-    for name, theme in found["themes"].items():
+    for name, theme in themes.items():
         share = "–" if theme["share"] is None else f"{theme['share']:.1%}"
         lines.append(f"{name:{width}}  {theme['rows']:>10,}  {share:>5}  {theme['share_in_training']:>11.1%}")
     rate = rows["written"] / max(seconds, 1e-9)

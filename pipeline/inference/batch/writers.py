@@ -1,8 +1,10 @@
-"""Rows -> JSONL, CSV or Parquet, by the ending of the file."""
+"""Committed shards -> whole outputs: JSONL, CSV or Parquet, by the ending of the file."""
 
 from __future__ import annotations
 
 import csv
+import errno
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,62 +13,53 @@ from typing import Any
 import msgspec
 
 from pipeline.core.errors import UserError
-from pipeline.core.schemas import ResultRow
+from pipeline.core.io import atomic_write
+from pipeline.inference.batch.columns import ARTICLE_COLUMNS, PARAGRAPH_COLUMNS, TableColumns, as_text
+from pipeline.inference.batch.rows import BatchOptions
+from pipeline.inference.batch.shards import read_section
 
-PARAGRAPH_COLUMNS = ResultRow.__struct_fields__
-ARTICLE_COLUMNS = (
-    "id",
-    "source",
-    "language",
-    "paragraphs",
-    "rejected",
-    "themes",
-    "shares",
-    "evidence",
-    "status",
-    "model",
-)
-COLUMN_KINDS = {
-    **dict.fromkeys(("position", "paragraphs", "rejected"), "int"),
-    **dict.fromkeys(("themes", "undecided"), "list"),
-    "why": "json",
-}
-THEME_COLUMNS = {"scores": "score", "shares": "share", "evidence": "evidence"}
 ROWS_AT_ONCE = 4096
+"""Rows of one row group of Parquet."""
 
 
-class TableColumns:
-    """The columns of a flat table: ours, those by theme spread out, then the carried ones as they appeared.
-
-    `kinds` are int, float, bool, text, list, or json for a carried column of mixed or nested values.
-    """
-
-    def __init__(self, ours: Sequence[str], themes: Sequence[str], carried: Mapping[str, str]) -> None:
-        self.kinds: dict[str, str] = {}
-        for column in ours:
-            if column in THEME_COLUMNS:
-                kind = "text" if column == "evidence" else "float"
-                self.kinds |= {f"{THEME_COLUMNS[column]}_{theme}": kind for theme in themes}
-            else:
-                self.kinds[column] = COLUMN_KINDS.get(column, "text")
-        self.kinds |= {name: kind or "text" for name, kind in carried.items()}
-
-    def flat(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The row with a value, or None, for every column."""
-        flat = dict.fromkeys(self.kinds)
-        for name, value in row.items():
-            if name in THEME_COLUMNS:
-                for theme, part in value.items():
-                    flat[f"{THEME_COLUMNS[name]}_{theme}"] = (
-                        part.get("text", part["id"]) if name == "evidence" else part
-                    )
-            else:
-                flat[name] = _words(value) if self.kinds[name] == "json" and value is not None else value
-        return flat
+def output_columns(options: BatchOptions, themes: Sequence[str], carried: Mapping[str, str]) -> dict[str, TableColumns]:
+    """Those of the tables of paragraphs and of articles; `carried` are the kinds of the inputs' own."""
+    ours = [name for name in PARAGRAPH_COLUMNS if options.text or name != "text"] + ["why"] * options.explain
+    return {"rows": TableColumns(ours, themes, carried), "articles": TableColumns(ARTICLE_COLUMNS, themes, carried)}
 
 
-def _words(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+def assemble_outputs(
+    folder: Path, shards: Sequence[str], outputs: Mapping[str, Path], columns: Mapping[str, TableColumns]
+) -> None:
+    """Writes each output, whole, in the order given; a quarantine that holds nothing is not written."""
+    for section, path in outputs.items():
+        whole = folder / f".whole{path.suffix}"
+        pieces = (read_section(folder / shard, section) for shard in shards)
+        if section in columns and path.suffix in WRITERS:
+            WRITERS[path.suffix](whole, _decoded(pieces), columns[section])
+        else:
+            with whole.open("wb") as file:
+                file.writelines(pieces)
+        if section == "quarantined" and not whole.stat().st_size:
+            path.unlink(missing_ok=True)
+        else:
+            _move(whole, path)
+
+
+def _move(whole: Path, path: Path) -> None:
+    try:
+        whole.replace(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic_write(path) as temporary:  # on another file system
+            shutil.copyfile(whole, temporary)
+
+
+def _decoded(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    decoder = msgspec.json.Decoder(dict[str, Any])
+    for piece in pieces:
+        yield from decoder.decode_lines(piece)
 
 
 def write_rows_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: TableColumns) -> None:
@@ -81,7 +74,7 @@ def write_rows_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Table
 def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ";".join(value)
-    return "" if value is None else _words(value)
+    return "" if value is None else as_text(value)
 
 
 def write_rows_parquet(path: Path, rows: Iterable[Mapping[str, Any]], columns: TableColumns) -> None:
@@ -96,16 +89,10 @@ def write_rows_parquet(path: Path, rows: Iterable[Mapping[str, Any]], columns: T
         "list": pyarrow.list_(pyarrow.string()),
     }
     schema = pyarrow.schema([(name, kinds.get(kind, pyarrow.string())) for name, kind in columns.kinds.items()])
+    flat = map(columns.flat, rows)
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        for several in _batches(rows):
-            flat = [columns.flat(row) for row in several]
-            writer.write_table(pyarrow.Table.from_pylist(flat, schema=schema))
-
-
-def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    stream = iter(rows)
-    while several := list(islice(stream, ROWS_AT_ONCE)):
-        yield several
+        while some := list(islice(flat, ROWS_AT_ONCE)):
+            writer.write_table(pyarrow.Table.from_pylist(some, schema=schema))
 
 
 WRITERS: dict[str, Callable[[Path, Iterable[Mapping[str, Any]], TableColumns], None]] = {

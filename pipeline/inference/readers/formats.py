@@ -1,7 +1,7 @@
-"""Places -> entries: what a file of each format holds, one entry a text.
+"""Sources -> records: what a file of each format holds, one record for each text.
 
-A record that can't be read becomes an entry with its reason and reading goes on after it; where nothing more can be
-read, the entry stands for the rest of the file.
+A row that can't be read becomes a record with its reason and reading goes on after it; where nothing more can be
+read, the record stands for the rest of the file.
 """
 
 from __future__ import annotations
@@ -11,53 +11,62 @@ import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, AnyStr, BinaryIO, Generic
 
 import msgspec
 
 from pipeline.core.errors import RecordError, UserError
 from pipeline.inference.readers.files import DAMAGED, ReadMeter, Source, find_sources
 from pipeline.inference.readers.pages import declared_encoding
-from pipeline.inference.readers.records import to_input_record, validated
-from pipeline.inference.readers.schema import CSV, HTML, JSONL, MAX_RECORD, PARQUET, TEXT, TSV, Fields, InputRecord
-from pipeline.text.encodings import decode
-from pipeline.text.recoding import SNIFF_BYTES, encoding_by_letters, utf8_stream, without_place
+from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord, to_input_record, validated
+from pipeline.text.encodings import SNIFF_BYTES, decode, encoding_by_letters, utf8_stream, without_place
 
-LONG_LINE = f"a line of more than {MAX_RECORD >> 20} MiB"
+_OBJECTS = msgspec.json.Decoder(dict[str, Any])
+PARQUET_ROWS = 256
+"""Rows of a Parquet file that are held at once."""
 
 
 def read_records(
     inputs: Sequence[Path], format_: str | None, fields: Fields, encoding: str | None, meter: ReadMeter
 ) -> Iterator[InputRecord]:
-    """Every text of the inputs in order, and an entry with a reason for all that can't be read.
+    """Every text of the inputs in order, and a record with a reason for all that can't be read.
 
     Raises:
         UserError: if an input doesn't exist, or a table lacks a column that was named.
     """
-    for place in find_sources(inputs, format_, meter):
-        if isinstance(place, InputRecord):
-            yield place
+    for source in find_sources(inputs, format_, meter):
+        if isinstance(source, InputRecord):
+            yield source
             continue
-        count = 0
-        for entry in _inside(place, fields, encoding):
-            count += 1
-            yield validated(entry)
-        if not count:
-            yield InputRecord(id=place.stem, source=place.name, reason="empty")
+        empty = True
+        for record in _read_source(source, fields, encoding):
+            empty = False
+            yield validated(record)
+        if empty:
+            yield _failed(source, "empty")
 
 
-def _inside(place: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
-    read = {TEXT: _text, HTML: _page, JSONL: _lines, CSV: _table, TSV: _table, PARQUET: _parquet}[place.format]
+def _failed(source: Source, reason: str, number: int | None = None) -> InputRecord:
+    """What stands for a source, or for its record of that number, if it can't be read."""
+    return InputRecord(id=_id(source, number) if number else source.stem, source=source.name, reason=reason)
+
+
+def _id(source: Source, number: int) -> str:
+    return f"{source.stem}-{number}"
+
+
+def _read_source(source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
     further = ""
     try:
-        with place.open() as stream:
-            for entry in read(stream, place, fields, encoding):
-                yield entry
+        with source.open() as stream:
+            for record in READERS[source.format](stream, source, fields, encoding):
+                yield record
                 further = " any further"
     except (*DAMAGED, RecordError) as error:
-        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        yield InputRecord(id=place.stem, source=place.name, reason=f"cannot be read{further} ({what})")
+        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        yield _failed(source, f"cannot be read{further} ({cause})")
 
 
 def _whole(stream: BinaryIO) -> bytes:
@@ -67,16 +76,16 @@ def _whole(stream: BinaryIO) -> bytes:
     return data
 
 
-def _text(stream: BinaryIO, place: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
+def _text(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
     data = _whole(stream)
     try:
         text = data.decode(encoding) if encoding else decode(data, "")
     except (UserError, UnicodeDecodeError) as error:
         raise without_place(error) from error
-    yield InputRecord(id=place.stem, source=place.name, text=text)
+    yield InputRecord(id=source.stem, source=source.name, text=text)
 
 
-def _page(stream: BinaryIO, place: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
+def _page(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
     data = _whole(stream)
     try:
         name = encoding or encoding_by_letters(data)
@@ -88,105 +97,94 @@ def _page(stream: BinaryIO, place: Source, fields: Fields, encoding: str | None)
         markup = data.decode(name)
     except (UnicodeDecodeError, LookupError) as error:
         raise without_place(error) from error
-    yield InputRecord(id=place.stem, source=place.name, text=markup, markup=True)
+    yield InputRecord(id=source.stem, source=source.name, text=markup, markup=True)
 
 
-def _lines(stream: BinaryIO, place: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
+def _jsonl(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
     """A JSON object a line; lines end at line feeds alone."""
-    recoded = utf8_stream(stream, encoding)
-    number = 0
-    while line := recoded.readline(MAX_RECORD + 1):
-        number += 1
-        fallback = f"{place.stem}-{number}"
+    lines = _Lines(utf8_stream(stream, encoding), b"\n")
+    for number in count(1):
         try:
-            if len(line) > MAX_RECORD and not line.endswith(b"\n"):
-                _skip(recoded, b"\n")
-                raise RecordError(LONG_LINE)
+            line = next(lines)
             if line.strip():
-                yield to_input_record(_object(line), place.name, fallback, fields)
+                yield to_input_record(_object(line), source.name, _id(source, number), fields)
+        except StopIteration:
+            return
         except RecordError as flaw:
-            yield InputRecord(id=fallback, source=place.name, reason=f"line {number}: {flaw}")
-
-
-def _skip(stream: Any, end: bytes | str) -> None:
-    """To the end of the line."""
-    while (piece := stream.readline(MAX_RECORD)) and not piece.endswith(end):
-        pass
+            yield _failed(source, f"line {number}: {flaw}", number)
 
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(line)
+        return _OBJECTS.decode(line)
+    except msgspec.ValidationError as error:
+        raise RecordError("a JSON value, but no object") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordError(f"no JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise RecordError("a JSON value, but no object")
-    return found
 
 
-def _table(stream: BinaryIO, place: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
+class _Lines(Generic[AnyStr]):
+    """The lines of a stream; an over-long one raises `RecordError` without being held, and the next call goes on."""
+
+    def __init__(self, stream: Any, end: AnyStr) -> None:
+        self._stream = stream
+        self._end: AnyStr = end
+
+    def __iter__(self) -> _Lines[AnyStr]:
+        return self
+
+    def __next__(self) -> AnyStr:
+        line: AnyStr = self._stream.readline(MAX_RECORD + 1)
+        if not line:
+            raise StopIteration
+        if len(line) > MAX_RECORD and not line.endswith(self._end):
+            while line and not line.endswith(self._end):
+                line = self._stream.readline(MAX_RECORD)
+            raise RecordError(f"a line of more than {MAX_RECORD >> 20} MiB")
+        return line
+
+
+def _table(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
     """CSV or TSV with a header; of comma, semicolon and tab a CSV's delimiter is the one its header has most of."""
-    recoded = utf8_stream(stream, encoding)
-    lines = io.TextIOWrapper(recoded, "utf-8", errors="surrogateescape", newline="")
+    # Bytes that are no text pass as surrogates: then one row is refused in `validated`, not the whole file.
+    lines = io.TextIOWrapper(utf8_stream(stream, encoding), "utf-8", errors="surrogateescape", newline="")
     first = lines.readline(SNIFF_BYTES)
     if not first.strip():
         return
-    delimiter = "\t" if place.format == TSV else max(",;\t", key=first.count)
+    delimiter = "\t" if source.format == "tsv" else max(",;\t", key=first.count)
     csv.field_size_limit(MAX_RECORD)
     try:
         header = next(csv.reader([first], delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise RecordError(f"line 1: {error}; mend the header") from error
-    _check_columns(header, place.name, fields)
-    reader = csv.reader(_Lines(lines), delimiter=delimiter, strict=True)
-    number = begin = 1
-    while True:
-        begin, number = 2 + reader.line_num, number + 1
-        fallback = f"{place.stem}-{number - 1}"
+    _check_columns(header, source.name, fields)
+    reader = csv.reader(_Lines(lines, "\n"), delimiter=delimiter, strict=True)
+    for number in count(1):
+        begin = 2 + reader.line_num
         try:
             row = next(reader)
             if row and len(row) != len(header):
                 raise RecordError(f"{len(row)} cells, but {len(header)} columns")
             if row:
-                yield to_input_record(dict(zip(header, row, strict=True)), place.name, fallback, fields)
+                yield to_input_record(dict(zip(header, row, strict=True)), source.name, _id(source, number), fields)
         except StopIteration:
             return
         except csv.Error as error:
-            reason = f"lines {begin} to {1 + reader.line_num}: {error}; mend the quoting"
-            yield InputRecord(id=fallback, source=place.name, reason=reason)
+            yield _failed(source, f"lines {begin} to {1 + reader.line_num}: {error}; mend the quoting", number)
         except RecordError as flaw:
-            yield InputRecord(id=fallback, source=place.name, reason=f"line {begin}: {flaw}")
+            yield _failed(source, f"line {begin}: {flaw}", number)
 
 
-class _Lines:
-    """The lines of a table; an over-long one raises `RecordError` without being held, and the next call goes on."""
-
-    def __init__(self, text: io.TextIOWrapper) -> None:
-        self._text = text
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._text.readline(MAX_RECORD + 1)
-        if not line:
-            raise StopIteration
-        if len(line) > MAX_RECORD and not line.endswith("\n"):
-            _skip(self._text, "\n")
-            raise RecordError(LONG_LINE)
-        return line
-
-
-def _check_columns(header: Sequence[str], place: str, fields: Fields) -> None:
-    for option, name in (("text", fields.text), ("id", fields.id), ("title", fields.title)):
-        if name is not None and name not in header:
-            raise UserError(f"{place}: no column {name!r}; there are {', '.join(header)}; --{option}-field names it")
-    twice = sorted({name for name in header if header.count(name) > 1})
+def _check_columns(header: Sequence[str], name: str, fields: Fields) -> None:
+    for option, column in (("text", fields.text), ("id", fields.id), ("title", fields.title)):
+        if column is not None and column not in header:
+            raise UserError(f"{name}: no column {column!r}; there are {', '.join(header)}; --{option}-field names it")
+    twice = sorted({column for column in header if header.count(column) > 1})
     if twice:
-        raise UserError(f"{place}: column {', '.join(twice)} stands twice; rename one")
+        raise UserError(f"{name}: column {', '.join(twice)} stands twice; rename one")
 
 
-def _parquet(stream: BinaryIO, place: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
+def _parquet(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
     import pyarrow
     from pyarrow import parquet
 
@@ -197,15 +195,23 @@ def _parquet(stream: BinaryIO, place: Source, fields: Fields, encoding: str | No
         number = 0
         try:
             table = parquet.ParquetFile(stream)
-            _check_columns(table.schema_arrow.names, place.name, fields)
-            for batch in table.iter_batches(batch_size=256):
+            _check_columns(table.schema_arrow.names, source.name, fields)
+            for batch in table.iter_batches(batch_size=PARQUET_ROWS):
                 for row in batch.to_pylist():
                     number += 1
                     try:
-                        yield to_input_record(row, place.name, f"{place.stem}-{number}", fields)
+                        record = to_input_record(row, source.name, _id(source, number), fields)
                     except RecordError as flaw:
-                        yield InputRecord(
-                            id=f"{place.stem}-{number}", source=place.name, reason=f"row {number}: {flaw}"
-                        )
+                        yield _failed(source, f"row {number}: {flaw}", number)
+                    else:
+                        yield msgspec.structs.replace(record, carried=_as_json(record.carried))
         except (pyarrow.ArrowException, UnicodeDecodeError) as error:
             raise RecordError(f"after row {number}: {error}") from error
+
+
+def _as_json(carried: dict[str, Any]) -> Any:
+    """Columns as JSON has them: dates and decimals as text, no NaN. What even that lacks (nanoseconds) is text, too."""
+    return msgspec.json.decode(msgspec.json.encode(carried, enc_hook=str))
+
+
+READERS = {"txt": _text, "html": _page, "jsonl": _jsonl, "csv": _table, "tsv": _table, "parquet": _parquet}

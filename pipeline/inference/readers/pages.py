@@ -11,8 +11,8 @@ _DECLARED = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?([\w-]+)""", re.IGNOREC
 
 def declared_encoding(data: bytes) -> str:
     """The encoding that a page names in its head, "" if none."""
-    found = _DECLARED.search(data[:4096])
-    return found[1].decode("ascii") if found else ""
+    match = _DECLARED.search(data[:4096])
+    return match[1].decode("ascii") if match else ""
 
 
 def extract_article(markup: str) -> tuple[str, str]:
