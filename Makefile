@@ -10,7 +10,7 @@ export DVC_NO_ANALYTICS := true
 export HF_HUB_DISABLE_TELEMETRY := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro ui test check bench format lock
+.PHONY: repro ui test check bench format lock help
 
 repro: .venv/installed  ## set up .venv, run the pipeline
 	dvc repro
@@ -21,7 +21,7 @@ ui: .venv/installed  ## show the runs at http://localhost:5000
 test: check  ## lint, types and all tests
 	python -m pytest -m slow
 
-check: .venv/installed  ## lint, types and the fast tests
+check: .venv/installed  ## lint, order of imports, types and the fast tests
 	ruff check .
 	ruff format --check .
 	lint-imports
@@ -39,9 +39,12 @@ format: .venv/installed  ## put the code into its one shape
 lock: .venv/installed  ## pin what is installed now
 	pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),pip install --index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.lock)")
 	pip install --disable-pip-version-check -q -r requirements.lock
-	pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	pip install --disable-pip-version-check -q --no-build-isolation -c requirements.lock -e '.[pipeline,dev]'
 	touch $@

@@ -7,12 +7,16 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from pipeline.commands.main import cli
 from tests.conftest import ROOT, THEMES
@@ -123,3 +127,74 @@ def test_openvino_reports_nothing_to_its_maker(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "HOME": str(tmp_path)}, check=True)
     assert not list(tmp_path.iterdir())
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+BASE, EXTRAS = PROJECT["dependencies"], PROJECT["optional-dependencies"]
+
+
+def _names(requirements: Iterable[str]) -> set[str]:
+    return {canonicalize_name(Requirement(line).name) for line in requirements}
+
+
+def test_what_the_code_imports_is_declared() -> None:
+    """Every package that pipeline/ imports stands in pyproject.toml, not only in what some other package drags in."""
+    distributions, declared = packages_distributions(), _names([*BASE, *EXTRAS["pipeline"]])
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for package in {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"pipeline"}:
+                assert declared & {canonicalize_name(name) for name in distributions[package]}, f"{path}: {package}"
+
+
+def test_the_lock_pins_what_is_declared() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    assert all(pins.values())
+    for line in [*BASE, *EXTRAS["pipeline"], *EXTRAS["dev"]]:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), line
+
+
+def test_a_wheel_holds_every_module() -> None:
+    """setuptools takes the folders with an `__init__.py`."""
+    assert all((path.parent / "__init__.py").is_file() for path in CODE)
+
+
+def test_classifying_needs_the_small_install_alone(folder: Path, tmp_path: Path) -> None:
+    """`pip install .` has no torch, scikit-learn, MLflow and so on: with them out of reach all of `classify` works."""
+    left_out = _names(EXTRAS["pipeline"])
+    for package, names in packages_distributions().items():
+        if {canonicalize_name(name) for name in names} & left_out:
+            left_out.add(package)
+    (tmp_path / "page.html").write_text("<p>Мектептерде адалдық сағаттары өтеді, оқушылар түсінеді.</p>" * 3)
+    code = (
+        "import sys\n"
+        "class LeftOut:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name.partition('.')[0] in {sorted(left_out)!r}: raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, LeftOut())\n"
+        "import pipeline.classifiers.cascade, pipeline.classifiers.openvino, pipeline.classifiers.explain\n"
+        "from pipeline.commands.main import main; main()"
+    )
+    arguments = ["classify", "seeds/articles", tmp_path / "page.html", "--model", folder, "-o", tmp_path / "t.parquet"]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "6 records: 6 answered" in done.stderr
+
+
+def test_make_and_the_hooks_check_the_same() -> None:
+    make = (ROOT / "Makefile").read_text()
+    (hooks,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    for hook in hooks["hooks"]:
+        assert f"\t{hook['entry'].removeprefix('.venv/bin/')}" in make.partition("check:")[2].partition("bench:")[0]
+
+
+def test_make_help_lists_every_target() -> None:
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == targets
+    assert 5 < len(targets) <= 10
+    assert targets[0] == "repro", "what `make` alone does"

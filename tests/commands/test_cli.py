@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 import shlex
 import shutil
@@ -96,6 +97,15 @@ def test_label_takes_a_table_alone_or_paragraphs_with_annotations(given: list[st
     result = CliRunner().invoke(cli, ["label", *needed, *given])
     assert result.exit_code == 2
     assert "give --table alone, or --paragraphs and --annotations" in result.output
+
+
+def test_without_the_default_model_the_error_says_what_makes_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline", "classify", str(ROOT / "seeds/articles"), "-o", "-"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("taqyryp: models/compact: no model folder")
+    assert "run `dvc repro`" in done.stderr
 
 
 def test_what_the_small_install_lacks_is_named() -> None:
