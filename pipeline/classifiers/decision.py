@@ -24,11 +24,7 @@ class DecisionSettings(Settings, frozen=True):
 
 
 class Prediction(Record, frozen=True):
-    """What a model says of one text.
-
-    `scores` has a probability in [0, 1] for each theme, rounded to six digits. `undecided` are the themes just below
-    their threshold.
-    """
+    """What a model says of one text; `scores` are probabilities in [0, 1] by theme, rounded to six digits."""
 
     themes: tuple[str, ...]
     undecided: tuple[str, ...]

@@ -8,16 +8,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from pipeline.classifiers.base import TextClassifier, model_class
+from pipeline.core.arrays import targets_and_weights
 from pipeline.core.errors import MissingPackageError, UserError
 from pipeline.core.io import atomic_folder, read_json, write_json, write_text
 from pipeline.core.manifest import check_manifest, write_manifest
-from pipeline.core.schemas import Labels, Record
+from pipeline.core.schemas import LabelledRow, Labels, Record
 from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.normalize import TEXT_VERSION
-
-VERSIONED_PACKAGES = ("numpy", "scikit-learn", "torch", "transformers")
 
 
 class ModelInfo(Record, frozen=True):
@@ -40,17 +40,13 @@ class ModelInfo(Record, frozen=True):
 
 
 def save_model_folder(
-    folder: Path,
-    model: TextClassifier,
-    facts: ModelInfo,
-    boilerplate: Boilerplate,
-    explanation: Callable[[Path], None] | None = None,
+    folder: Path, model: TextClassifier, facts: ModelInfo, boilerplate: Boilerplate, *more: Callable[[Path], None]
 ) -> None:
-    """Writes model, boilerplate list, card, what explains it and, last, the manifest: whole or not at all."""
+    """Writes model, boilerplate list, card, what functions add to it and, last, the manifest: whole or not at all."""
     with atomic_folder(folder) as temporary:
         model.save(temporary)
-        if explanation:
-            explanation(temporary)
+        for write in more:
+            write(temporary)
         write_json(temporary / "boilerplate.json", boilerplate)
         write_text(temporary / "README.md", model_card(facts))
         write_manifest(temporary, "model", msgspec.to_builtins(facts))
@@ -104,19 +100,15 @@ def _of_another_version(folder: Path, error: Exception) -> UserError:
 
 def package_versions() -> dict[str, str]:
     """The packages whose change may change an answer."""
-    return {name: version(name) for name in VERSIONED_PACKAGES}
+    return {name: version(name) for name in ("numpy", "scikit-learn", "torch", "transformers")}
 
 
-def label_rates(
-    targets: Sequence[Sequence[float]], weights: Sequence[Sequence[float]], labels: Labels
-) -> dict[str, float]:
-    """The weighted share of training rows with each theme."""
-    rates = {}
-    for column, name in enumerate(labels.names):
-        total = sum(weight[column] for weight in weights)
-        positive = sum(target[column] * weight[column] for target, weight in zip(targets, weights, strict=True))
-        rates[name] = round(positive / total, 4) if total else 0.0
-    return rates
+def label_rates(rows: Sequence[LabelledRow], labels: Labels) -> dict[str, float]:
+    """The weighted share of training rows with each theme, 0 for one that no row knows."""
+    targets, weights = targets_and_weights(rows)
+    positive, total = (targets * weights).sum(axis=0), weights.sum(axis=0)
+    shares = np.divide(positive, total, out=np.zeros_like(total), where=total > 0)
+    return {name: round(share, 4) for name, share in zip(labels.names, shares.tolist(), strict=True)}
 
 
 def model_card(facts: ModelInfo) -> str:

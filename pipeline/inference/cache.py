@@ -45,9 +45,9 @@ class ScoreCache:
         keys, scores = list(texts_by_key), {}
         with self._errors_as_user_errors():
             for start in range(0, len(keys), KEYS_AT_ONCE):
-                some = keys[start : start + KEYS_AT_ONCE]
-                query = f"SELECT text, vector FROM scores WHERE text IN ({','.join('?' * len(some))})"
-                for key, vector in self._store.execute(query, some):
+                chunk = keys[start : start + KEYS_AT_ONCE]
+                query = f"SELECT text, vector FROM scores WHERE text IN ({','.join('?' * len(chunk))})"
+                for key, vector in self._store.execute(query, chunk):
                     scores[texts_by_key[key]] = np.frombuffer(vector).tolist()
         return scores
 

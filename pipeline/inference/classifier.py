@@ -7,18 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from pipeline.classifiers.base import TextClassifier
 from pipeline.classifiers.decision import Prediction, decide
 from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder, load_model_folder
 from pipeline.core.errors import UserError
-from pipeline.core.schemas import Article, Paragraph, Record, Rejected
-from pipeline.text.boilerplate import Boilerplate
+from pipeline.core.schemas import Record
 from pipeline.text.normalize import prepare
-from pipeline.text.segment import split_article
 
 if TYPE_CHECKING:
     from pipeline.classifiers.explain import Explainer, Explanation
-    from pipeline.inference.cache import ScoreCache
 
 
 class PredictOptions(Record, frozen=True):
@@ -69,43 +65,25 @@ class Classifier:
     ('education', 'prevention')
     """
 
-    def __init__(
-        self,
-        model: TextClassifier,
-        facts: ModelInfo,
-        boilerplate: Boilerplate,
-        name: str,
-        folder: Path,
-        cache: ScoreCache | None = None,
-    ) -> None:
-        self.facts, self.name = facts, name
-        self._model, self._boilerplate, self._folder, self._cache = model, boilerplate, folder, cache
+    def __init__(self, folder: Path, checked: tuple[ModelInfo, str], threads: int | None, cache: Path | None) -> None:
+        self.facts, self.name = checked
+        self._model, self.boilerplate = load_model_folder(folder, self.facts, threads)
+        self._folder, self._cache = folder, None
+        if cache:
+            from pipeline.inference.cache import ScoreCache
+
+            self._cache = ScoreCache(cache, self.name)
 
     @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        threads: int | None = None,
-        cache: str | Path | None = None,
-        checked: tuple[ModelInfo, str] | None = None,
-    ) -> Classifier:
+    def load(cls, folder: str | Path, threads: int | None = None, cache: str | Path | None = None) -> Classifier:
         """The model in a folder that training wrote; `threads` to compute with, by default those of its training.
 
-        `cache` is a folder where the scores of texts are kept for other runs and processes. `checked` is what
-        `inspect_model_folder` has said of the folder: it is then not checked again (.09 s for the transformer).
+        `cache` is a folder where the scores of texts are kept for other runs and processes.
 
         Raises:
             UserError: if the folder is missing, damaged or made by another version of this project.
         """
-        path = Path(folder)
-        facts, name = checked or inspect_model_folder(path)
-        model, boilerplate = load_model_folder(path, facts, threads)
-        scores = None
-        if cache:
-            from pipeline.inference.cache import ScoreCache
-
-            scores = ScoreCache(Path(cache), name)
-        return cls(model, facts, boilerplate, name, path, scores)
+        return cls(Path(folder), inspect_model_folder(Path(folder)), threads, Path(cache) if cache else None)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is an iterable of str, too
@@ -153,19 +131,14 @@ class Classifier:
         thresholds = self.facts.thresholds | options.thresholds
         return [options.select(decide(scores, labels, thresholds, band)) for scores in self._scores(texts)]
 
-    def split(self, article: Article) -> tuple[list[Paragraph], list[Rejected]]:
-        """An article's paragraphs, split as in training, and its lines that are not content, each with its reason."""
-        return split_article(article, self._boilerplate)
-
     def explain(self, texts: Sequence[str], themes: Sequence[Sequence[str]] | None = None) -> list[Explanation]:
         """Why texts get their themes, or some others (a list a text): words, rules, nearest training paragraphs.
 
         Raises:
             UserError: if the model folder holds nothing to explain with.
         """
-        if themes is None:
-            themes = [prediction.themes for prediction in self(texts)]
-        return self._explainer([prepare(text) for text in texts], themes)
+        given = themes or [prediction.themes for prediction in self(texts)]
+        return self._explainer([prepare(text) for text in texts], given)
 
     @cached_property
     def _explainer(self) -> Explainer:

@@ -85,7 +85,7 @@ def train_model(
         threads=setup.threads,
         training_rows=len(used),
         training_digest=sha256(msgspec.json.encode(used)),
-        label_rates=label_rates([row.targets for row in used], [row.weights for row in used], setup.labels),
+        label_rates=label_rates(used, setup.labels),
         hardware=model.hardware,
         versions=package_versions(),
     )

@@ -22,11 +22,13 @@ from pyarrow import parquet
 from tqdm import tqdm
 
 from pipeline import Classifier
+from pipeline.classifiers import model_folder
+from pipeline.classifiers.model_folder import inspect_model_folder
 from pipeline.commands.main import main
-from pipeline.inference.batch.columns import column_kind, merge_kinds
 from pipeline.inference.batch.job import BatchRequest
 from pipeline.inference.batch.rows import BatchOptions, classify_batch, classify_records
 from pipeline.inference.batch.shards import SHARD_BYTES, ShardJob, Worker
+from pipeline.inference.batch.summary import column_kind, merge_kinds
 from pipeline.inference.readers.schema import InputRecord
 from tests.conftest import ROOT, THEMES
 
@@ -481,7 +483,8 @@ def test_nothing_but_the_batch_draws_a_bar(folder: Path, tmp_path: Path, monkeyp
 
     terminal, drawn = Terminal(), []
     monkeypatch.setattr(sys, "stderr", terminal)
-    worker = Worker(ShardJob(model=str(folder), options=BatchOptions(), folder=str(tmp_path)))
+    job = ShardJob(folder, inspect_model_folder(folder), BatchOptions(), tmp_path)
+    worker = Worker(job)
     predict = worker._classifier._model.predict
 
     def watched(texts: list[str]) -> Any:
@@ -494,6 +497,14 @@ def test_nothing_but_the_batch_draws_a_bar(folder: Path, tmp_path: Path, monkeyp
     assert drawn == [False]
     assert terminal.getvalue() == "a message\n"
     assert not tqdm([], disable=None).disable, "outside of a part bars are drawn"
+
+
+def test_a_model_is_checked_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = []
+    check = model_folder.check_manifest
+    monkeypatch.setattr(model_folder, "check_manifest", lambda *args: [checked.append(args), check(*args)][1])
+    classify("seeds/articles", "--model", folder, "-o", tmp_path / "o.jsonl")
+    assert len(checked) == 1
 
 
 def test_kinds_of_columns() -> None:

@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 import zipfile
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -107,6 +109,24 @@ def test_parquet_with_broken_text_is_told(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"text": broken}), tmp_path / "n.parquet")
     (entry,) = read(tmp_path / "n.parquet")
     assert entry.reason.startswith("cannot be read (after row 0: 'utf-8' codec")
+
+
+def test_parquet_carries_what_json_can_hold(tmp_path: Path) -> None:
+    columns = {
+        "text": pyarrow.array([KAZAKH]),
+        "day": pyarrow.array([date(2024, 1, 2)]),
+        "price": pyarrow.array([Decimal("1.50")]),
+        "missing": pyarrow.array([float("nan")]),
+        "nanoseconds": pyarrow.array([1], pyarrow.timestamp("ns")),
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "n.parquet")
+    (entry,) = read(tmp_path / "n.parquet")
+    assert entry.carried == {
+        "day": "2024-01-02",
+        "price": "1.50",
+        "missing": None,
+        "nanoseconds": "1970-01-01 00:00:00.000000001",
+    }
 
 
 def test_folders_are_read_in_order_with_the_names_of_what_is_in_them(tmp_path: Path) -> None:

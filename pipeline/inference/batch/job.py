@@ -24,19 +24,10 @@ from tqdm import tqdm
 from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder
 from pipeline.core.errors import UserError
 from pipeline.core.io import Say, write_json, write_jsonl
-from pipeline.inference.batch.rows import ARTICLE, PARAGRAPH, BatchOptions
-from pipeline.inference.batch.shards import (
-    Shard,
-    ShardJob,
-    WorkerError,
-    cut_shards,
-    read_section,
-    run_shards,
-    shard_counts,
-    shard_key,
-)
+from pipeline.inference.batch.rows import BatchOptions
+from pipeline.inference.batch.shards import ShardJob, WorkerError, cut_shards, read_section, run_shards, shard_counts
 from pipeline.inference.batch.summary import BatchCounts, format_summary, summarise
-from pipeline.inference.batch.writers import assemble_outputs, check_output_ending, output_columns
+from pipeline.inference.batch.writers import ARTICLE_KEYS, OUTPUT_ENDINGS, PARAGRAPH_KEYS, TableColumns, write_output
 from pipeline.inference.readers.files import FORMATS, STDIN, ReadMeter
 from pipeline.inference.readers.formats import read_records
 from pipeline.inference.readers.schema import Fields, InputRecord
@@ -78,7 +69,7 @@ class BatchRequest:
         named = {"quarantined": self.quarantine or self.out.with_name(f"{self.out.stem}.quarantine.jsonl")}
         if self.options.level == "both":
             named["articles"] = self.out.with_name(f"{self.out.stem}.articles{self.out.suffix}")
-        return {**named, "articles" if self.options.level == ARTICLE else "rows": self.out}
+        return {**named, "articles" if self.options.level == "article" else "rows": self.out}
 
 
 def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
@@ -90,20 +81,16 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     """
     began = time.monotonic()
     checked = facts, model = inspect_model_folder(request.model)
-    options = request.options
-    options.choice.check(facts.labels.names)
+    request.options.choice.check(facts.labels.names)
     _check(request)
-    themes = options.choice.themes or facts.labels.names
-    meter, ids, counts = ReadMeter(), array("Q"), BatchCounts()
-    records = read_records(request.inputs, request.format, request.fields, request.encoding, meter)
+    themes = request.options.choice.themes or facts.labels.names
+    ids = array("Q")
     try:
         with _shards_folder(request) as folder:
             left_over = any(not path.name.startswith(".") for path in folder.iterdir())
-            shards = cut_shards(_noting_ids(records, ids), shard_key(model, options), meter)
-            committed, resumed = _run(shards, _job(request, folder, checked), request, meter, counts, say)
+            names, resumed, counts = _run(request, folder, checked, ids, say)
             if request.out != STDOUT:
-                columns = output_columns(options, themes, counts.columns)
-                assemble_outputs(folder, committed, request.outputs(), columns)
+                _write_outputs(request, folder, names, themes, counts)
     except WorkerError as error:
         raise UserError(f"{error}; {request.remedy}, --workers 1 needs the least memory") from error
     except OSError as error:
@@ -121,17 +108,17 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
 
 
 def _check(request: BatchRequest) -> None:
-    """Refuses outputs that can't be, or that would be read or overwrite an input."""
+    """Refuses options that contradict each other, and outputs that would be read as input or overwrite one."""
     if request.out == STDOUT:
         if request.options.level == "both":
             raise UserError("-o -: --level both writes two files; give OUT a name")
-    else:
-        check_output_ending(request.out)
-    if request.fields.title and request.options.unit == PARAGRAPH:
+    elif request.out.suffix not in OUTPUT_ENDINGS:
+        raise UserError(f"{request.out}: ends in none of {', '.join(OUTPUT_ENDINGS)}; the ending says what is written")
+    if request.fields.title and request.options.unit == "paragraph":
         raise UserError("--title-field: a paragraph has no title; leave it out, or take --unit article")
-    if request.options.level != PARAGRAPH and request.options.unit == PARAGRAPH:
+    if request.options.level != "paragraph" and request.options.unit == "paragraph":
         raise UserError("--level: a record that is one paragraph has no article; take --unit article")
-    if request.options.explain and request.options.level == ARTICLE:
+    if request.options.explain and request.options.level == "article":
         raise UserError("--explain: reasons are of paragraphs; take --level paragraph or both")
     if request.format not in (None, *FORMATS):
         raise UserError(f"--format {request.format}: is none of {', '.join(FORMATS)}")
@@ -140,23 +127,16 @@ def _check(request: BatchRequest) -> None:
             "".encode(request.encoding)
         except LookupError:
             raise UserError(f"--encoding {request.encoding}: no such encoding; utf-8 and cp1251 are two") from None
-    outputs = [*request.outputs().values(), *([request.summary] if request.summary else [])]
-    for out in outputs:
-        for path in request.inputs:
-            if path != STDIN and (out.resolve() == path.resolve() or path.resolve() in out.resolve().parents):
-                raise UserError(f"{out}: lies in the input {path}; write it elsewhere")
-
-
-def _noting_ids(records: Iterable[InputRecord], ids: array[int]) -> Iterator[InputRecord]:
-    """Notes a digest of every id, to count those that repeat: eight bytes each, where ten million ids take a GB."""
-    for record in records:
-        ids.append(int.from_bytes(blake2b(record.id.encode(), digest_size=8).digest(), "big"))
-        yield record
+    inputs = {path.resolve(): path for path in request.inputs if path != STDIN}
+    for out in [*request.outputs().values(), *([request.summary] if request.summary else [])]:
+        for path in (out.resolve(), *out.resolve().parents):
+            if path in inputs:
+                raise UserError(f"{out}: lies in the input {inputs[path]}; write it elsewhere")
 
 
 @contextmanager
 def _shards_folder(request: BatchRequest) -> Iterator[Path]:
-    """Where the shards go until the output is whole: beside it, and ours alone.
+    """The folder of the shards until the output is whole: beside it, and locked.
 
     What goes to stdout or comes from stdin can't be written or read again, so its shards don't stay.
     """
@@ -184,41 +164,22 @@ def _shards_folder(request: BatchRequest) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _job(request: BatchRequest, folder: Path, checked: tuple[ModelInfo, str]) -> ShardJob:
-    return ShardJob(
-        model=str(request.model),
-        checked=checked,
-        options=request.options,
-        threads=max(1, _cores() // _workers(request)),
-        folder=str(folder),
-        cache=str(request.cache or ""),
-    )
-
-
-def _workers(request: BatchRequest) -> int:
-    """One a core; an encoder computes in threads, so there one for each four cores.
-
-    On two cores one process does 36 paragraphs a second, two do 38 and take twice the memory.
-    """
-    cores_each = 4 if (request.model / "encoder").is_dir() else 1
-    return request.workers or max(1, _cores() // cores_each)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def _run(
-    shards: Iterable[Shard], job: ShardJob, request: BatchRequest, meter: ReadMeter, counts: BatchCounts, say: Say
-) -> tuple[list[str], int]:
-    """Does all shards; the names of those committed, and how many an earlier run had committed."""
-    committed, resumed, failed = [], 0, list[dict[str, Any]]()
+    request: BatchRequest, folder: Path, checked: tuple[ModelInfo, str], ids: array[int], say: Say
+) -> tuple[list[str], int, BatchCounts]:
+    """Does all shards; the names of those committed, how many an earlier run had committed, and all counts."""
+    workers, threads = _workers_and_threads(request)
+    job = ShardJob(request.model, checked, request.options, folder, threads, request.cache)
+    meter = ReadMeter()
+    records = read_records(request.inputs, request.format, request.fields, request.encoding, meter)
+    shards = cut_shards(_noting_ids(records, ids), job.key, meter)
+    names, resumed, counts, failed = [], 0, BatchCounts(), list[dict[str, Any]]()
     with tqdm(unit="B", unit_scale=True, disable=None, leave=False) as bar:
-        for shard, done_before in run_shards(shards, job, _workers(request)):
-            counts.add(shard_counts(job.path(shard.name)))
+        for shard, done_before in run_shards(shards, job, workers):
+            counts.add(shard_counts(folder / shard.name))
             if request.out == STDOUT:
-                failed += _print(job.path(shard.name))
-            committed.append(shard.name)
+                failed += _print(folder / shard.name)
+            names.append(shard.name)
             resumed += done_before
             bar.total = meter.total or None
             bar.set_postfix_str(f"{counts.rows:,} rows", refresh=False)
@@ -228,7 +189,25 @@ def _run(
     else:
         for row in failed:
             say(f"{row['source']}: {row['id']}: {row['reason']}")
-    return committed, resumed
+    return names, resumed, counts
+
+
+def _workers_and_threads(request: BatchRequest) -> tuple[int, int]:
+    """One worker a core; an encoder computes in threads, so there one for each four cores.
+
+    On two cores one process does 36 paragraphs a second, two do 38 and take twice the memory.
+    """
+    cores = len(os.sched_getaffinity(0))
+    cores_each = 4 if (request.model / "encoder").is_dir() else 1
+    workers = request.workers or max(1, cores // cores_each)
+    return workers, max(1, cores // workers)
+
+
+def _noting_ids(records: Iterable[InputRecord], ids: array[int]) -> Iterator[InputRecord]:
+    """Notes eight bytes of every id's digest, to count those that repeat: a set of ten million ids would take a GB."""
+    for record in records:
+        ids.append(int.from_bytes(blake2b(record.id.encode(), digest_size=8).digest(), "big"))
+        yield record
 
 
 def _print(path: Path) -> list[dict[str, Any]]:
@@ -238,3 +217,19 @@ def _print(path: Path) -> list[dict[str, Any]]:
     failed = msgspec.json.Decoder(dict[str, Any]).decode_lines(read_section(path, "quarantined"))
     path.unlink()
     return failed
+
+
+def _write_outputs(
+    request: BatchRequest, folder: Path, names: Sequence[str], themes: Sequence[str], counts: BatchCounts
+) -> None:
+    """Puts the shards of these names together; a quarantine that holds nothing is not written."""
+    options = request.options
+    row_keys = [key for key in PARAGRAPH_KEYS if options.text or key != "text"] + ["why"] * options.explain
+    tables = {"rows": row_keys, "articles": ARTICLE_KEYS}
+    columns = {section: TableColumns(keys, themes, counts.columns) for section, keys in tables.items()}
+    for section, path in request.outputs().items():
+        if section == "quarantined" and not counts.quarantined:
+            path.unlink(missing_ok=True)
+        else:
+            pieces = (read_section(folder / name, section) for name in names)
+            write_output(path, pieces, columns.get(section), folder)

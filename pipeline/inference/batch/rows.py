@@ -6,33 +6,32 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from pipeline.classifiers.decision import Prediction
 from pipeline.core.errors import UserError
 from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow
-from pipeline.inference.batch.columns import ARTICLE_COLUMNS, PARAGRAPH_COLUMNS, TableColumns
 from pipeline.inference.batch.summary import BatchCounts
+from pipeline.inference.batch.writers import ARTICLE_KEYS, PARAGRAPH_KEYS, TableColumns
 from pipeline.inference.classifier import Classifier, PredictOptions
 from pipeline.inference.readers.schema import Fields, InputRecord, input_record_or_reason
 from pipeline.text.language import detect
 from pipeline.text.normalize import prepare
+from pipeline.text.segment import split_article
 
 TEXTS_AT_ONCE = 1024
 """Paragraphs scored at once: enough to sort by length, few enough to hold."""
 RECORDS_AT_ONCE = 256
 """Records in memory that are classified at once."""
-PARAGRAPH: Final = "paragraph"
-ARTICLE: Final = "article"
 
 
 class BatchOptions(Record, frozen=True):
     """What is wanted of each record: `unit` says what a record is, `level` what a row is."""
 
-    unit: Literal["article", "paragraph"] = ARTICLE
-    level: Literal["paragraph", "article", "both"] = PARAGRAPH
+    unit: Literal["article", "paragraph"] = "article"
+    level: Literal["paragraph", "article", "both"] = "paragraph"
     choice: PredictOptions = PredictOptions()
     text: bool = True
     explain: bool = False
@@ -48,28 +47,24 @@ class BatchRows:
     in_order: list[dict[str, Any]] = field(default_factory=list)
     counts: BatchCounts = field(default_factory=BatchCounts)
 
-    def add(self, kind: list[dict[str, Any]], rows: Iterable[dict[str, Any]]) -> None:
-        """Adds rows to one of the three lists, and to all of them in order."""
-        for row in rows:
-            kind.append(row)
-            self.in_order.append(row)
-
 
 def classify_batch(records: Sequence[InputRecord], classifier: Classifier, options: BatchOptions) -> BatchRows:
-    """Every record becomes rows, or one line of the quarantine. What stands twice among them is computed once."""
+    """Every record becomes rows, or one line of the quarantine. Equal texts are scored once."""
     batch, reserved = BatchRows(), _reserved(classifier.facts.labels.names)
     for record, results in _classified(records, classifier, options):
         if record.reason:
             failed = {"id": record.id, "source": record.source, "status": "failed", "reason": record.reason}
-            batch.add(batch.quarantined, [failed])
+            batch.quarantined.append(failed)
+            batch.in_order.append(failed)
             batch.counts.add_failed(record.reason)
             continue
         carried = _renamed(record.carried, reserved)
         batch.counts.add_rows(results, carried)
-        if options.level != ARTICLE:
-            batch.add(batch.rows, (msgspec.structs.asdict(result) | carried for result in results))
-        if options.level != PARAGRAPH:
-            batch.add(batch.articles, [_roll_up(results, options.text) | carried])
+        rows = [] if options.level == "article" else [msgspec.structs.asdict(result) | carried for result in results]
+        articles = [] if options.level == "paragraph" else [_roll_up(results, options.text) | carried]
+        batch.rows += rows
+        batch.articles += articles
+        batch.in_order += rows + articles
     if options.explain:
         _explain(batch.rows, classifier)
     if not options.text:
@@ -93,15 +88,15 @@ def classify_records(
     """
     options, fields = options or BatchOptions(), fields or Fields()
     numbered = enumerate(records, 1)
-    while some := list(islice(numbered, RECORDS_AT_ONCE)):
-        batch = [input_record_or_reason(record, "", str(number), fields) for number, record in some]
+    while chunk := list(islice(numbered, RECORDS_AT_ONCE)):
+        batch = [input_record_or_reason(record, "", str(number), fields) for number, record in chunk]
         yield from classify_batch(batch, classifier, options).in_order
 
 
 def _classified(
     records: Sequence[InputRecord], classifier: Classifier, options: BatchOptions
 ) -> Iterator[tuple[InputRecord, list[ResultRow]]]:
-    """Each record with its rows, those of rejected lines last; or with a reason if it has none."""
+    """Each record with its rows, those of rejected lines last, or with a reason and no rows."""
     split = [_split(record, classifier, options) for record in records]
     texts = [paragraph.text for _, paragraphs, _ in split for paragraph in paragraphs]
     predictions = (
@@ -134,13 +129,13 @@ def _judged_row(paragraph: Paragraph, prediction: Prediction, origin: Mapping[st
 def _split(
     record: InputRecord, classifier: Classifier, options: BatchOptions
 ) -> tuple[InputRecord, list[Paragraph], list[Rejected]]:
-    """The record's paragraphs and rejected lines; where there are none it comes back with the reason."""
+    """The record's paragraphs and rejected lines; if there are none, the record comes back with the reason."""
     if record.markup:
         record = _article_of_page(record)
     if record.reason:
         return record, [], []
-    if options.unit == ARTICLE:
-        paragraphs, rejected = classifier.split(_with_title(record))
+    if options.unit == "article":
+        paragraphs, rejected = split_article(_with_title(record), classifier.boilerplate)
     else:  # never split, never rejected for its looks; a given language is kept
         text, rejected = prepare(record.text), []
         language = record.language or detect(text)
@@ -170,7 +165,7 @@ def _with_title(record: InputRecord) -> InputRecord:
 
 
 def _explain(rows: Sequence[dict[str, Any]], classifier: Classifier) -> None:
-    """Adds to the rows that the model has judged why they are as they are."""
+    """Adds `why` to the rows that the model has judged."""
     judged = [row for row in rows if row["status"] != "rejected"]
     if not judged:
         return
@@ -181,7 +176,7 @@ def _explain(rows: Sequence[dict[str, Any]], classifier: Classifier) -> None:
 
 def _reserved(themes: Sequence[str]) -> set[str]:
     """Names that a carried column can't have, whatever the format of the output."""
-    ours = (*PARAGRAPH_COLUMNS, *ARTICLE_COLUMNS, "why")
+    ours = (*PARAGRAPH_KEYS, *ARTICLE_KEYS, "why")
     return {*ours, *TableColumns(ours, themes, {}).kinds}
 
 
@@ -203,6 +198,7 @@ def _roll_up(results: Sequence[ResultRow], text: bool) -> dict[str, Any]:
         language_sizes[result.language] += len(result.text)
         counts.update(result.themes)
     themes = [name for name, _ in counts.most_common()]
+    undecided = not themes and any(result.undecided for result in judged)
     first = results[0]
     return {
         "id": first.article,
@@ -213,7 +209,7 @@ def _roll_up(results: Sequence[ResultRow], text: bool) -> dict[str, Any]:
         "themes": themes,
         "shares": {name: round(counts[name] / len(judged), 4) for name in themes},
         "evidence": {name: _evidence(judged, name, text) for name in themes},
-        "status": _article_status(judged, themes),
+        "status": "rejected" if not judged else "abstained" if undecided else "classified",
         "model": first.model,
     }
 
@@ -222,9 +218,3 @@ def _evidence(judged: Sequence[ResultRow], theme: str, text: bool) -> dict[str, 
     """The paragraph with the theme whose score for it is highest, of several the first."""
     best = max((row for row in judged if theme in row.themes), key=lambda row: row.scores[theme])
     return {"id": best.id, "score": best.scores[theme]} | ({"text": best.text} if text else {})
-
-
-def _article_status(judged: Sequence[ResultRow], themes: Sequence[str]) -> str:
-    if not judged:
-        return "rejected"
-    return "abstained" if not themes and any(result.undecided for result in judged) else "classified"

@@ -1,4 +1,4 @@
-"""The work cut into shards that any process can do, each committed once, whole, under a name bound to what it is of.
+"""The work cut into shards that any process can do, each committed once, whole, under a name that says what it is.
 
 A shard's name holds the digest of its records, the model and the options. So a run that was killed goes on with the
 shards that are there, and another input, model or option finds none that fits.
@@ -18,10 +18,10 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
+from io import StringIO
 from itertools import chain, count, islice
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from typing import Any, TextIO, cast
 
 import msgspec
 
@@ -46,7 +46,7 @@ M_ARENA_MAX = -8
 
 @dataclass(frozen=True)
 class Shard:
-    """Some records; `name` tells them from all others, `read` is how far the inputs had been read."""
+    """Some records; no others have this `name`, and `read` is how many bytes of the inputs had been read."""
 
     name: str
     records: Sequence[InputRecord]
@@ -54,97 +54,77 @@ class Shard:
 
 
 class WorkerError(Exception):
-    """A worker is gone that nobody told to go."""
+    """A worker process was killed."""
 
 
 class ShardHeader(Record, frozen=True):
     """First line of a shard's file: how many bytes of each section follow, and what they count."""
 
-    rows: int
-    articles: int
-    quarantined: int
+    sizes: dict[str, int]
     counts: BatchCounts
 
 
 class ShardJob(Record, frozen=True):
     """What a worker needs: the model's folder, the options, and the folder that shards come from and go to.
 
-    `checked` is what `inspect_model_folder` has said of the model: the job's parent checks it, for all workers.
+    `checked` is what `inspect_model_folder` returned: the parent process checks the model's files once for all workers.
     """
 
-    model: str
+    model: Path
+    checked: tuple[ModelInfo, str]
     options: BatchOptions
-    folder: str
+    folder: Path
     threads: int | None = None
-    cache: str = ""
-    checked: tuple[ModelInfo, str] | None = None
+    cache: Path | None = None
 
-    def path(self, name: str) -> Path:
-        """Where a shard is committed."""
-        return Path(self.folder) / name
-
-    def waiting(self, name: str) -> Path:
-        """Where a shard's records wait for a worker."""
-        return Path(self.folder) / f".{name}.asked"
+    @property
+    def key(self) -> bytes:
+        """What a shard depends on beside its records."""
+        return msgspec.json.encode([SHARD_VERSION, self.checked[1], self.options])
 
 
-def shard_key(model: str, options: BatchOptions) -> bytes:
-    """What a shard is bound to beside its records."""
-    return msgspec.json.encode([SHARD_VERSION, model, options])
-
-
-def cut_shards(records: Iterable[InputRecord], shard_key: bytes, meter: ReadMeter) -> Iterator[Shard]:
+def cut_shards(records: Iterable[InputRecord], key: bytes, meter: ReadMeter) -> Iterator[Shard]:
     """Shards of about `SHARD_BYTES`, a record always whole."""
     stream, encoder = iter(records), msgspec.json.Encoder()
     for number in count():
-        some, size, digest = [], 0, hashlib.blake2b(shard_key, digest_size=12)
+        batch, size, digest = [], 0, hashlib.blake2b(key, digest_size=12)
         for record in stream:
             line = encoder.encode(record)
             digest.update(b"\n" + line)
-            some.append(record)
+            batch.append(record)
             size += len(line)
             if size >= SHARD_BYTES:
                 break
-        if not some:
+        if not batch:
             return
-        yield Shard(f"{number:07d}-{digest.hexdigest()}", some, meter.read)
+        yield Shard(f"{number:07d}-{digest.hexdigest()}", batch, meter.read)
 
 
 class Worker:
-    """Does shards of one job, in whatever process it was made."""
+    """Does shards of one job; the model is loaded once."""
 
     def __init__(self, job: ShardJob) -> None:
         # Two heaps for all threads: glibc gives each its own, and OpenVINO's then hold 40 MB more (docs/LOG.md).
         with suppress(OSError, AttributeError):  # elsewhere than in glibc
             ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
         self._job = job
-        self._classifier = Classifier.load(job.model, job.threads, job.cache or None, job.checked)
+        self._classifier = Classifier(job.model, job.checked, job.threads, job.cache)
 
     def __call__(self, name: str, records: Sequence[InputRecord]) -> None:
         """Commits the shard of that name."""
-        with redirect_stderr(cast(TextIO, _NoTerminal(sys.stderr))):
-            batch = classify_batch(records, self._classifier, self._job.options)
-        with atomic_write(self._job.path(name)) as temporary, temporary.open("wb") as file:
+        try:
+            with redirect_stderr(StringIO()) as messages:  # which is no terminal: no bar is drawn under the batch's own
+                batch = classify_batch(records, self._classifier, self._job.options)
+        finally:
+            sys.stderr.write(messages.getvalue())
+        with atomic_write(self._job.folder / name) as temporary, temporary.open("wb") as file:
             file.writelines(_encoded(batch))
-
-
-class _NoTerminal:
-    """A stream that says it is no terminal: what computes a shard passes messages on and draws no bar under ours."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def isatty(self) -> bool:
-        return False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 def _encoded(batch: BatchRows) -> list[bytes]:
     encoder = msgspec.json.Encoder()
     lines = {name: encoder.encode_lines(getattr(batch, name)) for name in SHARD_SECTIONS}
-    header = ShardHeader(**{name: len(data) for name, data in lines.items()}, counts=batch.counts)
+    header = ShardHeader(sizes={name: len(data) for name, data in lines.items()}, counts=batch.counts)
     return [encoder.encode_lines([header]), *lines.values()]
 
 
@@ -157,10 +137,9 @@ def shard_counts(path: Path) -> BatchCounts:
 def read_section(path: Path, name: str) -> bytes:
     """JSON lines of a committed shard: its `rows`, `articles` or `quarantined`."""
     with path.open("rb") as file:
-        header = msgspec.json.decode(file.readline(), type=ShardHeader)
-        before = SHARD_SECTIONS[: SHARD_SECTIONS.index(name)]
-        file.seek(sum(getattr(header, section) for section in before), os.SEEK_CUR)
-        return file.read(getattr(header, name))
+        sizes = msgspec.json.decode(file.readline(), type=ShardHeader).sizes
+        file.seek(sum(sizes[before] for before in SHARD_SECTIONS[: SHARD_SECTIONS.index(name)]), os.SEEK_CUR)
+        return file.read(sizes[name])
 
 
 def run_shards(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterator[tuple[Shard, bool]]:
@@ -180,7 +159,7 @@ def run_shards(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterator
 def _run_here(shards: Iterable[Shard], job: ShardJob) -> Iterator[tuple[Shard, bool]]:
     worker: Worker | None = None
     for shard in shards:
-        done_before = job.path(shard.name).exists()
+        done_before = (job.folder / shard.name).exists()
         if not done_before:
             worker = worker or Worker(job)
             worker(shard.name, shard.records)
@@ -188,12 +167,12 @@ def _run_here(shards: Iterable[Shard], job: ShardJob) -> Iterator[tuple[Shard, b
 
 
 def _run_in_pool(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterator[tuple[Shard, bool]]:
-    """At most two shards a worker are under way, so that memory stays bounded."""
+    """At most two shards for each worker are under way: the next is ready, and memory stays bounded."""
     under_way: deque[tuple[Shard, Future[None] | None]] = deque()
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (job,))
     try:
         for shard in shards:
-            done_before = job.path(shard.name).exists()
+            done_before = (job.folder / shard.name).exists()
             under_way.append((shard, None if done_before else _submit(shard, job, pool)))
             if len(under_way) > 2 * workers:
                 yield _finished(*under_way.popleft())
@@ -211,8 +190,9 @@ def _run_in_pool(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterat
 
 def _submit(shard: Shard, job: ShardJob, pool: ProcessPoolExecutor) -> Future[None]:
     """Records go by file and only names through the pipe: a worker killed amid a long message would hang the pool."""
-    job.waiting(shard.name).write_bytes(msgspec.json.encode(shard.records))
-    return pool.submit(_work, shard.name)
+    waiting = job.folder / f".{shard.name}.asked"
+    waiting.write_bytes(msgspec.json.encode(shard.records))
+    return pool.submit(_work, shard.name, waiting)
 
 
 def _finished(shard: Shard, future: Future[None] | None) -> tuple[Shard, bool]:
@@ -221,15 +201,15 @@ def _finished(shard: Shard, future: Future[None] | None) -> tuple[Shard, bool]:
     return shard, future is None
 
 
-_WORKER: list[tuple[ShardJob, Worker]] = []
-"""The one of this process, if it is a pool's."""
+_WORKER: list[Worker] = []
+"""Of this process, if it belongs to a pool."""
 
 
 def _start_worker(job: ShardJob) -> None:
-    """Makes a process a worker: an interrupt is the parent's to handle, and without a parent there is no work."""
+    """Makes a process a worker: it leaves interrupts to the parent, and ends when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    _WORKER.append((job, Worker(job)))
+    _WORKER.append(Worker(job))
 
 
 def _leave_with_parent() -> None:
@@ -238,7 +218,7 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _work(name: str) -> None:
-    ((job, worker),) = _WORKER
-    worker(name, msgspec.json.decode(job.waiting(name).read_bytes(), type=list[InputRecord]))
-    job.waiting(name).unlink()
+def _work(name: str, waiting: Path) -> None:
+    (worker,) = _WORKER
+    worker(name, msgspec.json.decode(waiting.read_bytes(), type=list[InputRecord]))
+    waiting.unlink()

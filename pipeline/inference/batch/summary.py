@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from pipeline.core.schemas import ResultRow
-from pipeline.inference.batch.columns import column_kind, merge_kinds
 
 _POSITION = re.compile(r"^(lines? \d+( to \d+)?|row \d+): ")
 
@@ -59,6 +58,19 @@ class BatchCounts(msgspec.Struct):
     def rows(self) -> int:
         """Rows of all statuses."""
         return sum(self.statuses.values())
+
+
+def column_kind(value: Any) -> str:
+    """What a carried value needs as a column: bool, int, float, text, json, or "" for none."""
+    kind = {type(None): "", bool: "bool", int: "int", float: "float", str: "text"}.get(type(value), "json")
+    return "json" if kind == "int" and not -(2**63) <= value < 2**63 else kind  # Parquet's integers have 64 bits
+
+
+def merge_kinds(one: str, other: str) -> str:
+    """The kind of a column that holds both."""
+    if one == other or not one or not other:
+        return one or other
+    return "float" if {one, other} == {"int", "float"} else "json"
 
 
 def _add(counts: dict[str, int], name: str, count: int = 1) -> None:

@@ -1,9 +1,8 @@
-"""Committed shards -> whole outputs: JSONL, CSV or Parquet, by the ending of the file."""
+"""Rows as JSON lines -> whole outputs: JSONL, CSV or Parquet, by the ending of the file."""
 
 from __future__ import annotations
 
 import csv
-import errno
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -12,54 +11,75 @@ from typing import Any
 
 import msgspec
 
-from pipeline.core.errors import UserError
 from pipeline.core.io import atomic_write
-from pipeline.inference.batch.columns import ARTICLE_COLUMNS, PARAGRAPH_COLUMNS, TableColumns, as_text
-from pipeline.inference.batch.rows import BatchOptions
-from pipeline.inference.batch.shards import read_section
+from pipeline.core.schemas import ResultRow
 
+PARAGRAPH_KEYS = ResultRow.__struct_fields__
+ARTICLE_KEYS = ("id", "source", "language", "paragraphs", "rejected", "themes", "shares", "evidence", "status", "model")
+COLUMN_KINDS = {
+    **dict.fromkeys(("position", "paragraphs", "rejected"), "int"),
+    **dict.fromkeys(("themes", "undecided"), "list"),
+    "why": "json",
+}
+"""Of our columns that are no text."""
+THEME_COLUMNS = {"scores": "score", "shares": "share", "evidence": "evidence"}
+"""Ours with a value for each theme, and what their columns in a flat table begin with."""
 ROWS_AT_ONCE = 4096
 """Rows of one row group of Parquet."""
 
 
-def output_columns(options: BatchOptions, themes: Sequence[str], carried: Mapping[str, str]) -> dict[str, TableColumns]:
-    """Those of the tables of paragraphs and of articles; `carried` are the kinds of the inputs' own."""
-    ours = [name for name in PARAGRAPH_COLUMNS if options.text or name != "text"] + ["why"] * options.explain
-    return {"rows": TableColumns(ours, themes, carried), "articles": TableColumns(ARTICLE_COLUMNS, themes, carried)}
+class TableColumns:
+    """The columns of a flat table: ours, those by theme spread out, then the carried ones as they appeared.
+
+    `kinds` are int, float, bool, text, list, or json for a carried column of mixed or nested values.
+    """
+
+    def __init__(self, ours: Sequence[str], themes: Sequence[str], carried: Mapping[str, str]) -> None:
+        self.kinds: dict[str, str] = {}
+        for column in ours:
+            if column in THEME_COLUMNS:
+                kind = "text" if column == "evidence" else "float"
+                self.kinds |= {f"{THEME_COLUMNS[column]}_{theme}": kind for theme in themes}
+            else:
+                self.kinds[column] = COLUMN_KINDS.get(column, "text")
+        self.kinds |= {name: kind or "text" for name, kind in carried.items()}
+
+    def flat(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The row with a value, or None, for every column."""
+        flat = dict.fromkeys(self.kinds)
+        for name, value in row.items():
+            if name in THEME_COLUMNS:
+                for theme, entry in value.items():
+                    cell = entry.get("text", entry["id"]) if name == "evidence" else entry
+                    flat[f"{THEME_COLUMNS[name]}_{theme}"] = cell
+            else:
+                flat[name] = _as_text(value) if self.kinds[name] == "json" and value is not None else value
+        return flat
 
 
-def assemble_outputs(
-    folder: Path, shards: Sequence[str], outputs: Mapping[str, Path], columns: Mapping[str, TableColumns]
-) -> None:
-    """Writes each output, whole, in the order given; a quarantine that holds nothing is not written."""
-    for section, path in outputs.items():
-        whole = folder / f".whole{path.suffix}"
-        pieces = (read_section(folder / shard, section) for shard in shards)
-        if section in columns and path.suffix in WRITERS:
-            WRITERS[path.suffix](whole, _decoded(pieces), columns[section])
-        else:
-            with whole.open("wb") as file:
-                file.writelines(pieces)
-        if section == "quarantined" and not whole.stat().st_size:
-            path.unlink(missing_ok=True)
-        else:
-            _move(whole, path)
+def write_output(path: Path, pieces: Iterable[bytes], columns: TableColumns | None, folder: Path) -> None:
+    """Writes rows, in pieces of JSON lines, to a file that appears whole; `folder` is for what is half done.
 
-
-def _move(whole: Path, path: Path) -> None:
-    try:
-        whole.replace(path)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        with atomic_write(path) as temporary:  # on another file system
-            shutil.copyfile(whole, temporary)
+    Without `columns` it is JSONL whatever its ending.
+    """
+    unfinished = folder / f".whole{path.suffix}"
+    if columns and path.suffix in WRITERS:
+        WRITERS[path.suffix](unfinished, _decoded(pieces), columns)
+    else:
+        with unfinished.open("wb") as file:
+            file.writelines(pieces)
+    with atomic_write(path) as temporary:  # a rename, or a copy to another file system: whole either way
+        shutil.move(unfinished, temporary)
 
 
 def _decoded(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     decoder = msgspec.json.Decoder(dict[str, Any])
     for piece in pieces:
         yield from decoder.decode_lines(piece)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def write_rows_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: TableColumns) -> None:
@@ -74,7 +94,7 @@ def write_rows_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Table
 def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ";".join(value)
-    return "" if value is None else as_text(value)
+    return "" if value is None else _as_text(value)
 
 
 def write_rows_parquet(path: Path, rows: Iterable[Mapping[str, Any]], columns: TableColumns) -> None:
@@ -91,8 +111,8 @@ def write_rows_parquet(path: Path, rows: Iterable[Mapping[str, Any]], columns: T
     schema = pyarrow.schema([(name, kinds.get(kind, pyarrow.string())) for name, kind in columns.kinds.items()])
     flat = map(columns.flat, rows)
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        while some := list(islice(flat, ROWS_AT_ONCE)):
-            writer.write_table(pyarrow.Table.from_pylist(some, schema=schema))
+        while chunk := list(islice(flat, ROWS_AT_ONCE)):
+            writer.write_table(pyarrow.Table.from_pylist(chunk, schema=schema))
 
 
 WRITERS: dict[str, Callable[[Path, Iterable[Mapping[str, Any]], TableColumns], None]] = {
@@ -100,13 +120,3 @@ WRITERS: dict[str, Callable[[Path, Iterable[Mapping[str, Any]], TableColumns], N
     ".parquet": write_rows_parquet,
 }
 OUTPUT_ENDINGS = (".jsonl", *WRITERS)
-
-
-def check_output_ending(path: Path) -> None:
-    """Refuses a name that doesn't say its format.
-
-    Raises:
-        UserError: if it doesn't.
-    """
-    if path.suffix not in OUTPUT_ENDINGS:
-        raise UserError(f"{path}: ends in none of {', '.join(OUTPUT_ENDINGS)}; the ending says what is written")

@@ -96,7 +96,7 @@ class Source:
 
 
 def find_sources(inputs: Sequence[Path], format_: str | None, meter: ReadMeter) -> Iterator[Source | InputRecord]:
-    """Everything to read in order, folders sorted by name; a record for each file that is none of ours.
+    """Everything to read in order, folders sorted by name; a record with a reason for each that can't be.
 
     Raises:
         UserError: if a path doesn't exist, a pattern fits nothing, or the format of stdin isn't given.
@@ -132,7 +132,7 @@ def _files_of(path: Path) -> list[tuple[Path, str]]:
     except OSError:  # a loop of links, say: opening it gives the reason
         return [(path, path.name)]
     if stat.S_ISDIR(mode):
-        inside = list(_walk(path, path, set()))
+        inside = [(file, file.relative_to(path).as_posix()) for file in _walk(path, set())]
         if not inside:
             raise UserError(f"{path}: no file in it")
         return inside
@@ -141,29 +141,26 @@ def _files_of(path: Path) -> list[tuple[Path, str]]:
     return [(path, path.name)]
 
 
-def _walk(folder: Path, top: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[Path, str]]:
-    """Files below a folder but hidden ones; links are followed, and one to a folder already read stands for itself."""
+def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Files below a folder but hidden ones; links are followed. A folder read already, or locked, stands for itself."""
     status = folder.stat()
-    identity = status.st_dev, status.st_ino
     try:
         children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
     except PermissionError:
         children = None
-    if children is None or identity in seen:
-        yield folder, folder.relative_to(top).as_posix()
+    if children is None or (status.st_dev, status.st_ino) in seen:
+        yield folder
         return
-    seen.add(identity)
+    seen.add((status.st_dev, status.st_ino))
     for child in children:
         if os.path.isdir(child):  # noqa: PTH112  (pathlib's raises in a folder that may be listed but not entered)
-            yield from _walk(child, top, seen)
+            yield from _walk(child, seen)
         else:
-            yield child, child.relative_to(top).as_posix()
+            yield child
 
 
 def _size_or_reason(path: Path) -> tuple[int, str]:
     """Bytes of a file on disk, and why it is not to be opened, "" if it is."""
-    if path == STDIN:
-        return 0, ""
     try:
         status = path.stat()
     except OSError as error:

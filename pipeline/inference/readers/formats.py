@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, AnyStr, BinaryIO, Generic
+from typing import Any, AnyStr, BinaryIO
 
 import msgspec
 
@@ -41,77 +41,57 @@ def read_records(
             yield source
             continue
         empty = True
-        for record in _read_source(source, fields, encoding):
-            empty = False
-            yield validated(record)
-        if empty:
-            yield _failed(source, "empty")
+        try:
+            with source.open() as stream:
+                for record in READERS[source.format](stream, source, fields, encoding):
+                    empty = False
+                    yield validated(record)
+        except (*DAMAGED, RecordError) as error:
+            cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            yield _failed(source, f"cannot be read{'' if empty else ' any further'} ({cause})")
+        else:
+            if empty:
+                yield _failed(source, "empty")
 
 
-def _failed(source: Source, reason: str, number: int | None = None) -> InputRecord:
-    """What stands for a source, or for its record of that number, if it can't be read."""
-    return InputRecord(id=_id(source, number) if number else source.stem, source=source.name, reason=reason)
+def _failed(source: Source, reason: str, id_: str = "") -> InputRecord:
+    """What stands for a source, or for the record of that id, if it can't be read."""
+    return InputRecord(id=id_ or source.stem, source=source.name, reason=reason)
 
 
-def _id(source: Source, number: int) -> str:
-    return f"{source.stem}-{number}"
-
-
-def _read_source(source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
-    further = ""
-    try:
-        with source.open() as stream:
-            for record in READERS[source.format](stream, source, fields, encoding):
-                yield record
-                further = " any further"
-    except (*DAMAGED, RecordError) as error:
-        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        yield _failed(source, f"cannot be read{further} ({cause})")
-
-
-def _whole(stream: BinaryIO) -> bytes:
+def _whole(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
+    """A text or a page, which is one record."""
     data = stream.read(MAX_RECORD + 1)
     if len(data) > MAX_RECORD:
         raise RecordError(f"more than {MAX_RECORD >> 20} MiB; split it")
-    return data
-
-
-def _text(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
-    data = _whole(stream)
+    markup = source.format == "html"
+    if markup and not encoding:
+        try:
+            encoding = encoding_by_letters(data)
+        except RecordError:  # too short to be sure: then what the page says of itself
+            encoding = declared_encoding(data)
+            if not encoding:
+                raise
     try:
         text = data.decode(encoding) if encoding else decode(data, "")
-    except (UserError, UnicodeDecodeError) as error:
+    except (UserError, UnicodeDecodeError, LookupError) as error:
         raise without_place(error) from error
-    yield InputRecord(id=source.stem, source=source.name, text=text)
-
-
-def _page(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
-    data = _whole(stream)
-    try:
-        name = encoding or encoding_by_letters(data)
-    except RecordError:  # too short to be sure: then what the page says of itself
-        name = declared_encoding(data)
-        if not name:
-            raise
-    try:
-        markup = data.decode(name)
-    except (UnicodeDecodeError, LookupError) as error:
-        raise without_place(error) from error
-    yield InputRecord(id=source.stem, source=source.name, text=markup, markup=True)
+    yield InputRecord(id=source.stem, source=source.name, text=text, markup=markup)
 
 
 def _jsonl(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
     """A JSON object a line; lines end at line feeds alone."""
-    lines = _Lines(utf8_stream(stream, encoding), b"\n")
+    lines = _lines(utf8_stream(stream, encoding), b"\n")
     for number in count(1):
+        id_ = f"{source.stem}-{number}"
         try:
             line = next(lines)
             if line.strip():
-                yield to_input_record(_object(line), source.name, _id(source, number), fields)
+                yield to_input_record(_object(line), source.name, id_, fields)
         except StopIteration:
             return
         except RecordError as flaw:
-            yield _failed(source, f"line {number}: {flaw}", number)
+            yield _failed(source, f"line {number}: {flaw}", id_)
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -123,25 +103,18 @@ def _object(line: bytes) -> dict[str, Any]:
         raise RecordError(f"no JSON ({error})") from error
 
 
-class _Lines(Generic[AnyStr]):
+def _lines(stream: Any, end: AnyStr) -> Iterator[AnyStr]:
     """The lines of a stream; an over-long one raises `RecordError` without being held, and the next call goes on."""
 
-    def __init__(self, stream: Any, end: AnyStr) -> None:
-        self._stream = stream
-        self._end: AnyStr = end
-
-    def __iter__(self) -> _Lines[AnyStr]:
-        return self
-
-    def __next__(self) -> AnyStr:
-        line: AnyStr = self._stream.readline(MAX_RECORD + 1)
-        if not line:
-            raise StopIteration
-        if len(line) > MAX_RECORD and not line.endswith(self._end):
-            while line and not line.endswith(self._end):
-                line = self._stream.readline(MAX_RECORD)
+    def read_line() -> AnyStr:
+        line: AnyStr = stream.readline(MAX_RECORD + 1)
+        if len(line) > MAX_RECORD and not line.endswith(end):
+            while line and not line.endswith(end):
+                line = stream.readline(MAX_RECORD)
             raise RecordError(f"a line of more than {MAX_RECORD >> 20} MiB")
         return line
+
+    return iter(read_line, end[:0])  # unlike a generator, it goes on after an exception
 
 
 def _table(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
@@ -158,21 +131,21 @@ def _table(stream: BinaryIO, source: Source, fields: Fields, encoding: str | Non
     except csv.Error as error:
         raise RecordError(f"line 1: {error}; mend the header") from error
     _check_columns(header, source.name, fields)
-    reader = csv.reader(_Lines(lines, "\n"), delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(lines, "\n"), delimiter=delimiter, strict=True)
     for number in count(1):
-        begin = 2 + reader.line_num
+        id_, begin = f"{source.stem}-{number}", 2 + reader.line_num
         try:
             row = next(reader)
             if row and len(row) != len(header):
                 raise RecordError(f"{len(row)} cells, but {len(header)} columns")
             if row:
-                yield to_input_record(dict(zip(header, row, strict=True)), source.name, _id(source, number), fields)
+                yield to_input_record(dict(zip(header, row, strict=True)), source.name, id_, fields)
         except StopIteration:
             return
         except csv.Error as error:
-            yield _failed(source, f"lines {begin} to {1 + reader.line_num}: {error}; mend the quoting", number)
+            yield _failed(source, f"lines {begin} to {1 + reader.line_num}: {error}; mend the quoting", id_)
         except RecordError as flaw:
-            yield _failed(source, f"line {begin}: {flaw}", number)
+            yield _failed(source, f"line {begin}: {flaw}", id_)
 
 
 def _check_columns(header: Sequence[str], name: str, fields: Fields) -> None:
@@ -199,10 +172,11 @@ def _parquet(stream: BinaryIO, source: Source, fields: Fields, encoding: str | N
             for batch in table.iter_batches(batch_size=PARQUET_ROWS):
                 for row in batch.to_pylist():
                     number += 1
+                    id_ = f"{source.stem}-{number}"
                     try:
-                        record = to_input_record(row, source.name, _id(source, number), fields)
+                        record = to_input_record(row, source.name, id_, fields)
                     except RecordError as flaw:
-                        yield _failed(source, f"row {number}: {flaw}", number)
+                        yield _failed(source, f"row {number}: {flaw}", id_)
                     else:
                         yield msgspec.structs.replace(record, carried=_as_json(record.carried))
         except (pyarrow.ArrowException, UnicodeDecodeError) as error:
@@ -214,4 +188,4 @@ def _as_json(carried: dict[str, Any]) -> Any:
     return msgspec.json.decode(msgspec.json.encode(carried, enc_hook=str))
 
 
-READERS = {"txt": _text, "html": _page, "jsonl": _jsonl, "csv": _table, "tsv": _table, "parquet": _parquet}
+READERS = {"txt": _whole, "html": _whole, "jsonl": _jsonl, "csv": _table, "tsv": _table, "parquet": _parquet}
