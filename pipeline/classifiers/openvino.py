@@ -47,8 +47,8 @@ HAS_BFLOAT16 = bool(_FLAGS & {"avx512_bf16", "amx_bf16"})
 """Whether the processor multiplies bfloat16. One that emulates it did 14 paragraphs a second, and 270 in float32."""
 
 HAS_VNNI = bool(_FLAGS & {"avx512_vnni", "avx_vnni"})
-"""The processor adds products of 8-bit numbers in 32 bits. Without VNNI an x86 one adds two of them in 16, where
-2 x 255 x 127 overflows. Then inputs stay in float32: on AVX2 that is as fast, and it halves the error of int8."""
+"""Whether the processor adds products of 8-bit numbers in 32 bits. Without VNNI an x86 one adds two of them in 16, and
+2 x 255 x 127 overflows. Then inputs stay in float32: as fast on AVX2, and with half the error of exact int8."""
 
 
 class Engine:

@@ -45,6 +45,13 @@ def to_float16(tensors: Tensors) -> Tensors:
     }
 
 
+def to_int8(tensors: Tensors, ranges: InputRanges) -> Tensors:
+    """Word vectors and the linear layers whose inputs' ranges are known in int8, other matrices in float16."""
+    small = to_float16(smoothquant_int8(tensors, ranges))
+    small[WORDS], small[f"{WORDS}_scale"] = rows_in_int8(tensors[WORDS])
+    return small
+
+
 def rows_in_int8(matrix: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """A matrix as int8 from -127 to 127 and a scale for each row, shape (rows, 1)."""
     scale = np.maximum(np.abs(matrix).max(axis=1, keepdims=True), 1e-12).astype(np.float32) / 127
@@ -60,9 +67,8 @@ def smoothquant_int8(tensors: Tensors, ranges: InputRanges) -> Tensors:
         shift = largest**SMOOTHQUANT_ALPHA / (np.abs(weights).max(axis=0) + TINY) ** (1 - SMOOTHQUANT_ALPHA)
         shift = (shift / np.exp(np.log(shift).mean())).astype(np.float32)
         small[f"{layers[0]}.input_scale"] = shift
-        small[f"{layers[0]}.input_range"] = np.array(
-            [(lowest / shift).min(), (highest / shift).max()], dtype=np.float32
-        )
+        ends = (lowest / shift).min(), (highest / shift).max()
+        small[f"{layers[0]}.input_range"] = np.array(ends, dtype=np.float32)
         for name in layers:
             small[f"{name}.weight"], small[f"{name}.weight_scale"] = rows_in_int8(tensors[f"{name}.weight"] * shift)
     return small

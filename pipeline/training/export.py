@@ -18,14 +18,7 @@ from safetensors.numpy import load_file, save_file
 from pipeline.classifiers.compact import CompactConfig
 from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder, model_card
 from pipeline.classifiers.openvino import Engine
-from pipeline.classifiers.quantization import (
-    WORDS,
-    EncoderShape,
-    Tensors,
-    rows_in_int8,
-    smoothquant_int8,
-    to_float16,
-)
+from pipeline.classifiers.quantization import WORDS, EncoderShape, Tensors, to_float16, to_int8
 from pipeline.classifiers.transformer import TransformerConfig
 from pipeline.classifiers.windows import WindowTokenizer
 from pipeline.core.arrays import Mask
@@ -140,9 +133,7 @@ class SourceTransformer:
         if form == "bfloat16":  # kept as float16, which has three more bits and is as small
             return to_float16(self.tensors)
         engine = Engine(self.tensors, self.shape, "float32", self.info.threads, calibrating=True)
-        small = to_float16(smoothquant_int8(self.tensors, engine.input_ranges(tokenizer(texts).ids)))
-        small[WORDS], small[f"{WORDS}_scale"] = rows_in_int8(self.tensors[WORDS])
-        return small
+        return to_int8(self.tensors, engine.input_ranges(tokenizer(texts).ids))
 
 
 def write_compact(source: SourceTransformer, form: Form, texts: Sequence[str], folder: Path) -> None:

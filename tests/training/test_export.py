@@ -195,7 +195,7 @@ def test_the_first_form_that_passes_is_taken_and_none_is_an_error(
         small, scale = rows_in_int8(matrix)
         return np.roll(small, 7, axis=0), scale
 
-    monkeypatch.setattr("pipeline.training.export.rows_in_int8", spoilt)
+    monkeypatch.setattr("pipeline.classifiers.quantization.rows_in_int8", spoilt)
     settings = gate("int8", "float32", equal_decisions=1.0, f1_loss=0.0)
     tried = made(trained, tmp_path / "model", judging, settings)
     assert list(tried) == ["int8", "float32"]
