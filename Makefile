@@ -19,7 +19,7 @@ ui: .venv/installed  ## show the runs at http://localhost:5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 test: check  ## lint, types and all tests
-	python -m pytest -m slow
+	python -m pytest -m slow -n 2 --dist loadfile  # two files at a time: each runs a pipeline of its own, on one thread
 
 check: .venv/installed  ## lint, order of imports, types and the fast tests
 	ruff check .
