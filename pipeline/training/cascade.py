@@ -13,8 +13,8 @@ import numpy as np
 
 from pipeline.classifiers.cascade import (
     CASCADE_FILE,
-    FIRST_FOLDER,
-    SHARED_FOLDER,
+    OWN_TFIDF,
+    SHARED_TFIDF,
     CascadeConfig,
     ConfidenceBand,
     is_confident,
@@ -165,15 +165,15 @@ def write_cascade(first: Path, second: Path, folder: Path, chosen: Sequence[Conf
     if facts.labels != other.labels:
         raise UserError(f"{first} and {second}: models for different labels; train both again")
     shutil.copytree(second, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-    here = folder / SHARED_FOLDER
+    here = folder / SHARED_TFIDF
     same = all(
         (here / name).is_file() and (here / name).read_bytes() == (first / name).read_bytes() for name in TFIDF_FILES
     )
     if not same:
-        (folder / FIRST_FOLDER).mkdir()
+        (folder / OWN_TFIDF).mkdir()
         for name in TFIDF_FILES:
-            shutil.copy(first / name, folder / FIRST_FOLDER / name)
-    write_json(folder / CASCADE_FILE, CascadeConfig(zones=tuple(chosen), first=SHARED_FOLDER if same else FIRST_FOLDER))
+            shutil.copy(first / name, folder / OWN_TFIDF / name)
+    write_json(folder / CASCADE_FILE, CascadeConfig(zones=tuple(chosen), first=SHARED_TFIDF if same else OWN_TFIDF))
     described = msgspec.structs.replace(facts, model="cascade")
     write_text(folder / "README.md", model_card(described))
     write_manifest(folder, "model", msgspec.to_builtins(described))
