@@ -99,12 +99,12 @@ class Reference:
     hardware: dict[str, str] = {"device": "cpu", "precision": "float64"}
 
     def save(self, folder: Path) -> None:
-        """Raises: UserError, always."""
+        """Refuses with a UserError: references are measured, not shipped."""
         raise UserError(f"{self.name} is a reference; train tfidf or transformer")
 
     @classmethod
     def load(cls, folder: Path, labels: Labels, threads: int) -> Self:
-        """Raises: UserError, always."""
+        """Refuses with a UserError: references are measured, not shipped."""
         raise UserError(f"{cls.name} is a reference; load tfidf or transformer")
 
 
@@ -118,8 +118,8 @@ def model_class(name: str) -> type[TextClassifier]:
     if name not in known:
         raise UserError(f"model {name!r} is not one of {', '.join(known)}")
     module, _, attribute = known[name].partition(":")
-    found: Any = getattr(import_module(module), attribute)
-    return found  # type: ignore[no-any-return]
+    class_: Any = getattr(import_module(module), attribute)
+    return class_  # type: ignore[no-any-return]
 
 
 def probabilities(logits: Array, task: Task) -> Array:

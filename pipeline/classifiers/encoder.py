@@ -154,20 +154,20 @@ class TrainedLayers(nn.Module):
         logits: Tensor = self.head(self.dropout(self.vectors(states)))
         return logits
 
-    def evaluate(self, compute: Callable[[Sequence[Tensor]], Tensor], states: Sequence[Tensor]) -> Tensor:
-        """`compute` (`vectors` or the module itself) for any number of windows, without dropout or gradients.
+    def evaluate(
+        self, compute: Callable[[Sequence[Tensor]], Tensor], states: Sequence[Tensor], bfloat16: bool = False
+    ) -> Tensor:
+        """`compute` (`vectors` or the module itself) for any number of windows, as float32, without dropout.
 
-        Windows of like length are computed together. In float32, which is used unless autocast says otherwise, a
-        window's result does not depend on the others in its batch but for rounding.
+        Windows of like length are computed together. In float32 a window's result does not depend on the others in its
+        batch but for rounding.
         """
         self.eval()
         order = sorted(range(len(states)), key=lambda index: len(states[index]))
         batches = token_batches([len(states[index]) for index in order], TOKENS_PER_BATCH)
-        with torch.no_grad():
-            values = torch.cat([compute([states[order[index]] for index in batch]) for batch in batches])
-        in_order = torch.empty_like(values)
-        in_order[order] = values
-        return in_order
+        with torch.no_grad(), torch.autocast(states[0].device.type, torch.bfloat16, enabled=bfloat16):
+            values = torch.cat([compute([states[order[index]] for index in batch]) for batch in batches]).float()
+        return values[torch.tensor(order).argsort()]
 
 
 def token_batches(lengths: Sequence[int], budget: int, label: str = "") -> Iterator[list[int]]:

@@ -28,9 +28,9 @@ from pipeline.labelling.rules import LabellingRules, RuleSettings
 FOLDER = "explain"
 _RULES, _PARAGRAPHS, _VECTORS = "rules.json", "training_neighbours.jsonl", "vectors.safetensors"
 MAX_WORDS, MAX_NEIGHBOURS = 5, 3
-"""So many words for each theme and so many training paragraphs are told."""
+"""Words that are named for each theme, and training paragraphs for each text."""
 PUNCTUATION = ".,:;!?«»\"'()[]…–—-"
-"""What is cut off either end of a word before it is told."""
+"""What is cut off either end of a word in an explanation."""
 
 
 @runtime_checkable

@@ -144,9 +144,6 @@ class Finetuning:
     def _states(self, windows: Sequence[Sequence[int]]) -> list[Tensor]:
         return self.shared.frozen.states(windows, self.bfloat16)
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.shared.frozen.device.type, torch.bfloat16, enabled=self.bfloat16)
-
     def _start_head(self, examples: Dataset) -> None:
         """Standardises the untrained vectors and starts the head as their logistic regression.
 
@@ -176,8 +173,7 @@ class Finetuning:
         known = self.shared.untrained
         missing = [window for window in windows if window not in known]
         if missing:
-            with self._autocast():
-                vectors = self.network.evaluate(self.network.vectors, self._states(missing)).float()
+            vectors = self.network.evaluate(self.network.vectors, self._states(missing), self.bfloat16)
             known.update(zip(missing, vectors, strict=True))
         return torch.stack([known[window] for window in windows])
 
@@ -218,7 +214,7 @@ class Finetuning:
             yield examples[batches[index]]
 
     def _step(self, batch: dict[str, Any], optimizer: torch.optim.Optimizer, schedule: Any) -> float:
-        with self._autocast():
+        with torch.autocast(self.shared.frozen.device.type, torch.bfloat16, enabled=self.bfloat16):
             logits = self.network(self._states(batch["ids"]))
         loss = weighted_loss(logits.float(), batch["targets"], batch["weights"], self.labels.task)
         optimizer.zero_grad()
@@ -232,8 +228,7 @@ class Finetuning:
         if watched is None:
             return None
         table = watched[:]
-        with self._autocast():
-            logits = self.network.evaluate(self.network, self._states(table["ids"])).float()
+        logits = self.network.evaluate(self.network, self._states(table["ids"]), self.bfloat16)
         return weighted_loss(logits, table["targets"], table["weights"], self.labels.task).item()
 
 

@@ -88,17 +88,14 @@ class TfidfRegression:
     def _fit_multinomial(self, features: sp.csr_matrix, targets: Array, weights: Array) -> tuple[Array, Array]:
         """One regression over all themes; a row counts once for each theme of its target, by weight times target."""
         row, theme = np.nonzero(targets * weights)
+        classes = np.unique(theme)
         coefficients = np.zeros((targets.shape[1], features.shape[1]))
         intercepts = np.full(targets.shape[1], -20.0)  # a theme never seen: e^-20 beside the others
-        classes = np.unique(theme)
-        if len(classes) == 1:
-            intercepts[classes] = 0.0
-            return coefficients, intercepts
-        model = self._regression().fit(features[row], theme, (targets * weights)[row, theme])
-        if len(classes) == 2:  # scikit-learn keeps one row for two classes
-            coefficients[classes[1]], intercepts[classes] = model.coef_[0], (0.0, model.intercept_[0])
-        else:
-            coefficients[classes], intercepts[classes] = model.coef_, model.intercept_
+        intercepts[classes] = 0.0
+        if len(classes) > 1:
+            model = self._regression().fit(features[row], theme, (targets * weights)[row, theme])
+            fitted = classes[-len(model.coef_) :]  # of two classes scikit-learn keeps the second alone
+            coefficients[fitted], intercepts[fitted] = model.coef_, model.intercept_
         return coefficients, intercepts
 
     def _regression(self) -> Any:

@@ -83,7 +83,7 @@ class Transformer:
         themes = len(labels.names)
         network = TrainedLayers(self.shared.upper, config.pooling, self.settings.dropout, themes)
         self.network: TrainedLayers = network.to(self.device)
-        self.tfidf = TfidfRegression(self.settings.tfidf, labels)
+        self.tfidf: TfidfRegression | None = None
 
     @property
     def hardware(self) -> dict[str, str]:
@@ -105,7 +105,7 @@ class Transformer:
         states = self.shared.frozen.states(windows.ids)
         of_windows: Array = self.network.evaluate(self.network, states).double().cpu().numpy()
         logits = pool_windows(of_windows, windows, self.labels.task)
-        if self.settings.tfidf_weight:
+        if self.tfidf:
             logits = logits + self.settings.tfidf_weight * self.tfidf.logits(texts)
         return probabilities(logits, self.labels.task)
 
@@ -115,9 +115,8 @@ class Transformer:
         After training thousands of rows are computed in its precision; cosines with a loaded model's vectors are .9999.
         """
         windows = self.shared.tokenizer(texts)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            states = self.shared.frozen.states(windows.ids, self.bfloat16)
-            pooled = self.network.evaluate(self.network.vectors, states).float()
+        states = self.shared.frozen.states(windows.ids, self.bfloat16)
+        pooled = self.network.evaluate(self.network.vectors, states, self.bfloat16)
         return mean_direction(self.network.head.standardise(pooled).double().cpu().numpy(), windows)
 
     def save(self, folder: Path) -> None:
@@ -128,7 +127,7 @@ class Transformer:
         self.shared.tokenizer.save(folder / "encoder")
         head = {name: tensor.contiguous() for name, tensor in self.network.head.state_dict().items()}
         save_file(head, folder / "head.safetensors")
-        if self.settings.tfidf_weight:
+        if self.tfidf:
             (folder / "tfidf").mkdir()
             self.tfidf.save(folder / "tfidf")
         write_json(folder / "facts.json", self.config)

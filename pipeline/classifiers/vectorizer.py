@@ -36,6 +36,7 @@ class Vectorizer(ABC):
 
     def __init__(self, ngram_range: tuple[int, int], sublinear_tf: bool, min_df: int) -> None:
         self.ngram_range, self.sublinear_tf, self.min_df = ngram_range, sublinear_tf, min_df
+        self.grows = False
         self.set_vocabulary((), np.zeros(0))
 
     def set_vocabulary(self, terms: Sequence[str], idf: Array) -> None:
@@ -46,7 +47,7 @@ class Vectorizer(ABC):
     def fit_transform(self, texts: Sequence[str]) -> sp.csr_matrix:
         """Takes the vocabulary from texts, terms sorted, with smoothed idf; returns what `transform` would of them."""
         everything = _growing_vectorizer(type(self), self.ngram_range)
-        occurrences = [everything.term_columns(text) for text in texts]
+        occurrences = [everything._term_columns(text) for text in texts]
         size = len(everything.vocabulary)
         df = np.bincount(_count_terms(occurrences, size)[1], minlength=size)
         terms = sorted(term for term, column in everything.vocabulary.items() if df[column] >= max(1, self.min_df))
@@ -59,10 +60,10 @@ class Vectorizer(ABC):
 
     def transform(self, texts: Sequence[str]) -> sp.csr_matrix:
         """Unit rows of shape (texts, terms); a text without a known term has a row of zeros."""
-        return self._weighted([self.term_columns(text) for text in texts])
+        return self._weighted([self._term_columns(text) for text in texts])
 
     @abstractmethod
-    def term_columns(self, text: str) -> ColumnIndices:
+    def _term_columns(self, text: str) -> ColumnIndices:
         """The columns of a text's known terms, one for each occurrence."""
 
     def _weighted(self, occurrences: Sequence[ColumnIndices]) -> sp.csr_matrix:
@@ -73,8 +74,11 @@ class Vectorizer(ABC):
         ends = np.cumsum(np.bincount(rows, minlength=shape[0]))
         return sp.csr_matrix((values, columns.astype(np.int32), np.concatenate([[0], ends]).astype(np.int32)), shape)
 
-    def _known(self, terms: Iterable[str]) -> ColumnIndices:
+    def _columns(self, terms: Iterable[str]) -> ColumnIndices:
+        """The columns of known terms; a vocabulary that `grows` gives a column to every term."""
         vocabulary = self.vocabulary
+        if self.grows:
+            return np.array([vocabulary.setdefault(term, len(vocabulary)) for term in terms], np.int32)
         return np.array([vocabulary[term] for term in terms if term in vocabulary], np.int32)
 
 
@@ -86,8 +90,7 @@ class CharVectorizer(Vectorizer):
         super().set_vocabulary(terms, idf)
         self.word_columns = lru_cache(CACHED_WORDS)(self._word_columns)
 
-    def term_columns(self, text: str) -> ColumnIndices:
-        """The columns of a text's known terms, one for each occurrence."""
+    def _term_columns(self, text: str) -> ColumnIndices:
         return np.concatenate([_NONE, *map(self.word_columns, text.lower().split())])
 
     def _word_columns(self, word: str) -> ColumnIndices:
@@ -97,36 +100,24 @@ class CharVectorizer(Vectorizer):
             ngrams += [padded[start : start + length] for start in range(max(1, len(padded) - length + 1))]
             if length >= len(padded):  # scikit-learn, too, counts a word shorter than the n-gram once
                 break
-        return self._known(ngrams)
+        return self._columns(ngrams)
 
 
 class WordVectorizer(Vectorizer):
     """Word n-grams (scikit-learn's `word`)."""
 
-    def term_columns(self, text: str) -> ColumnIndices:
-        """The columns of a text's known terms, one for each occurrence."""
+    def _term_columns(self, text: str) -> ColumnIndices:
         words = re.findall(TOKEN, text.lower())
         shortest, longest = self.ngram_range
         lengths = range(shortest, longest + 1)
         ngrams = (zip(*(words[start:] for start in range(length)), strict=False) for length in lengths)
-        return self._known(map(" ".join, chain.from_iterable(ngrams)))
+        return self._columns(map(" ".join, chain.from_iterable(ngrams)))
 
 
-class _GrowingVocabulary(dict[str, int]):
-    """Gives a new column to every term that it is asked for."""
-
-    def __contains__(self, term: object) -> bool:
-        return True
-
-    def __missing__(self, term: str) -> int:
-        self[term] = len(self)
-        return self[term]
-
-
-@lru_cache(maxsize=4)  # the fits of a process learn from much the same words: 53 s a cross-validation, not 65
+@lru_cache(maxsize=4)  # the fits of a process learn from much the same words: 53 s in place of 65
 def _growing_vectorizer(kind: type[Vectorizer], ngram_range: tuple[int, int]) -> Vectorizer:
     vectorizer = kind(ngram_range, True, 1)
-    vectorizer.vocabulary = _GrowingVocabulary()
+    vectorizer.grows = True
     return vectorizer
 
 
@@ -136,7 +127,6 @@ def _count_terms(occurrences: Sequence[ColumnIndices], size: int) -> tuple[Colum
     Row and column are sorted as one number, which numpy does in a sixth of the time that scipy takes within rows.
     """
     starts = np.repeat(np.arange(len(occurrences)) * size, [len(columns) for columns in occurrences])
-    keys = np.sort(starts + np.concatenate([_NONE, *occurrences]))
-    first = np.flatnonzero(np.diff(keys, prepend=-1))
-    rows, columns = np.divmod(keys[first], max(1, size))
-    return rows, columns, np.diff(first, append=len(keys))
+    keys, counts = np.unique(starts + np.concatenate([_NONE, *occurrences]), return_counts=True)
+    rows, columns = np.divmod(keys, max(1, size))
+    return rows, columns, counts

@@ -16,7 +16,7 @@ from pipeline.core.schemas import SINGLE_LABEL, Task
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 STRIDE = 64
-"""Tokens that neighbouring windows of a long text share, so that a sentence cut by one is whole in the other."""
+"""Tokens that neighbouring windows of a long text share, so that a sentence up to this long is whole in one of them."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,10 @@ def pool_windows(logits: Array, windows: Windows, task: Task) -> Array:
 
 def mean_direction(vectors: Array, windows: Windows) -> Array:
     """Vectors of windows (windows, width) -> unit vectors of texts, the mean of their windows."""
-    sums = np.add.reduceat(vectors, windows.starts)
-    unit: Array = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    return unit_vectors(np.add.reduceat(vectors, windows.starts))
+
+
+def unit_vectors(vectors: Array) -> Array:
+    """Vectors (rows, width), each divided by its length."""
+    unit: Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit

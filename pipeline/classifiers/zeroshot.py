@@ -13,7 +13,7 @@ import torch
 
 from pipeline.classifiers.base import Epoch, Reference, Setup
 from pipeline.classifiers.encoder import FrozenLayers, load_body, pool, use_bfloat16
-from pipeline.classifiers.windows import WindowTokenizer
+from pipeline.classifiers.windows import WindowTokenizer, unit_vectors
 from pipeline.core.arrays import Array
 from pipeline.core.errors import UserError
 from pipeline.core.io import sha256
@@ -57,14 +57,14 @@ class ZeroShot(Reference):
             raise UserError(f"{setup.config}: descriptions: none of {', '.join(missing)}; write a sentence for each")
         themes = [self._embed(list(descriptions[name].values())).mean(0) for name in setup.labels.names]
         self.centre = np.mean(themes, axis=0)
-        self.themes = _unit(themes - self.centre)
+        self.themes = unit_vectors(themes - self.centre)
 
     def _embed(self, texts: Sequence[str]) -> Array:
         """Vectors of shape (texts, width), each the mean over the text's windows of unit vectors."""
         windows = self.tokenizer(texts)
         states = self.encoder.states(windows.ids, self.bfloat16)
         pooled = [pool(state[None], torch.ones(1, len(state)), self.pooling)[0].numpy() for state in states]
-        vectors, owner = _unit(np.array(pooled, dtype=float)), np.array(windows.owner)
+        vectors, owner = unit_vectors(np.array(pooled, dtype=float)), np.array(windows.owner)
         return np.array([vectors[owner == index].mean(0) for index in range(len(texts))])
 
     def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
@@ -78,11 +78,6 @@ class ZeroShot(Reference):
 
     def predict(self, texts: Sequence[str]) -> Array:
         """Probabilities of shape (texts, themes): comparable within a theme, not calibrated."""
-        cosines = _unit(self._embed(texts) - self.centre) @ self.themes.T
+        cosines = unit_vectors(self._embed(texts) - self.centre) @ self.themes.T
         scores: Array = 1 / (1 + np.exp(-SHARPNESS * cosines))
         return scores
-
-
-def _unit(vectors: Array) -> Array:
-    unit: Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit

@@ -95,6 +95,8 @@ def test_exemplars_are_learnt_once_and_articles_after_them(setup: dict[str, Setu
     again = fitted("transformer", setup["transformer"], [*written, *rows[20:40]])
     assert isinstance(again, Transformer)
     assert len(again.shared.exemplar_fits) == 1
+    exemplar_windows = again.shared.tokenizer([row.text for row in written]).ids
+    assert set(again.shared.untrained) == {tuple(window) for window in exemplar_windows}, "known by their tokens"
     assert (again.predict(texts) == alone).all()
     assert np.abs(other.predict(texts) - alone).max() > 1e-4
     _shared.cache_clear()
@@ -113,7 +115,7 @@ def test_the_same_rows_and_seed_give_the_same_bytes(
 
 
 @pytest.mark.parametrize("name", ["tfidf", "transformer"])
-def test_an_answer_does_not_hang_on_its_neighbours(name: str, setup: dict[str, Setup], rows: list[LabelledRow]) -> None:
+def test_an_answer_does_not_depend_on_other_texts(name: str, setup: dict[str, Setup], rows: list[LabelledRow]) -> None:
     model = fitted(name, setup[name], rows[:30])
     texts = [row.text for row in rows[30:50]]
     alone = np.concatenate([model.predict([text]) for text in texts])
@@ -203,12 +205,12 @@ def test_no_encoder_no_transformer(setup: dict[str, Setup], labels: Labels) -> N
 def test_a_single_label_task_shares_out_one(name: str, setup: dict[str, Setup], rows: list[LabelledRow]) -> None:
     single = Labels(task="single-label", names=("kk", "ru", "en"))
     facts = {"weights": (1.0, 1.0, 1.0), "rule_targets": (), "rule_weights": ()}
-    told = [
+    by_language = [
         msgspec.structs.replace(row, targets=(float(row.language == "kk"), float(row.language == "ru"), 0.0), **facts)
         for row in rows
     ]
     base = setup[name]
-    model = fitted(name, Setup(single, base.config, base.encoder, 1, 0), told)
+    model = fitted(name, Setup(single, base.config, base.encoder, 1, 0), by_language)
     scores = model.predict([row.text for row in rows])
     assert scores.sum(axis=1) == pytest.approx(np.ones(len(rows)))
     right = [("kk", "ru", "en")[best] == row.language for best, row in zip(scores.argmax(1), rows, strict=True)]
