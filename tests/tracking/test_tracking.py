@@ -222,7 +222,7 @@ def run_queue(project: Project) -> None:
     options: dict[str, Any] = {"cwd": project.folder, "env": project.environment, "start_new_session": True}
     null = subprocess.DEVNULL
     workers = subprocess.Popen(["dvc", "queue", "start", "-j", "2"], stdin=null, stdout=null, stderr=null, **options)
-    end = time.monotonic() + 600
+    end = time.monotonic() + 1800  # in case a worker hangs; three experiments take ten minutes beside another pipeline
     while (listed := project.run("dvc", "queue", "status")).count("Success") < 3:
         assert "Failed" not in listed, listed
         assert time.monotonic() < end, listed
