@@ -56,7 +56,7 @@ def rows(paragraphs: list[Paragraph], labels: Labels) -> list[LabelledRow]:
     rules = LabellingRules(load_settings(ROOT / "configs/rules.yaml", RuleSettings), labels.names)
     known = bind(ROOT / "seeds/annotations.jsonl", paragraphs, labels)
     return label_paragraphs(
-        paragraphs, known, labels, rules, LabelSettings(gold_weight=1.0, exemplar_weight=1.0, rule_weight=0.5)
+        paragraphs, known, rules, LabelSettings(gold_weight=1.0, exemplar_weight=1.0, rule_weight=0.5)
     )
 
 

@@ -33,7 +33,7 @@ def rows_to_annotate(
     labels = read_labels(load_settings(themes, ThemeSettings), themes)
     paragraphs, _ = split_article(read_article(article), load_settings(boilerplate, Boilerplate))
     known = bind(annotations, paragraphs, labels, article.stem) if annotations.exists() else {}
-    return to_fill_in(paragraphs, known, labels, LabellingRules(load_settings(rules, RuleSettings), labels.names))
+    return to_fill_in(paragraphs, known, LabellingRules(load_settings(rules, RuleSettings), labels.names))
 
 
 def paragraph_key(article: str, text: str) -> ParagraphKey:
@@ -118,18 +118,14 @@ def agreement(path: Path, labels: Labels) -> dict[str, object]:
 
 
 def to_fill_in(
-    paragraphs: Iterable[Paragraph], known: dict[str, dict[str, bool]], labels: Labels, rules: LabellingRules
+    paragraphs: Iterable[Paragraph], known: dict[str, dict[str, bool]], rules: LabellingRules
 ) -> list[Annotation]:
     """A row for each paragraph with themes that nobody has been asked about yet; `suggested` is what the rules say."""
     rows = []
-    for paragraph in paragraphs:
-        asked = tuple(theme for theme in labels.names if theme not in known.get(paragraph.id, {}))
-        votes = rules.votes(paragraph.text)
+    for row in paragraphs:
+        asked = tuple(theme for theme in rules.labels if theme not in known.get(row.id, {}))
+        votes = rules.votes(row.text)
         suggested = tuple(theme for theme in asked if theme in votes and votes[theme].probability > 0.5)
         if asked:
-            rows.append(
-                Annotation(
-                    article=paragraph.article, text=paragraph.text, asked=asked, themes=None, suggested=suggested
-                )
-            )
+            rows.append(Annotation(article=row.article, text=row.text, asked=asked, themes=None, suggested=suggested))
     return rows

@@ -13,7 +13,7 @@ from pipeline.core.settings import Probability, Settings, load_section, load_set
 from pipeline.labelling.annotations import agreement, bind
 from pipeline.labelling.exemplars import challenge_part, read_exemplars
 from pipeline.labelling.report import labelling_report
-from pipeline.labelling.rules import LabellingRules, RuleSettings
+from pipeline.labelling.rules import LabellingRules, RuleSettings, Vote
 from pipeline.labelling.tables import TableRow, read_table
 from pipeline.labelling.themes import ThemeSettings, read_labels
 from pipeline.text.normalize import prepare
@@ -45,19 +45,10 @@ def run_label(
     Raises:
         UserError: if a file is missing or broken, or as `label_rows` says.
     """
-    weights = load_section(settings, "label", LabelSettings)
     names = read_labels(load_settings(themes, ThemeSettings), themes)
     voters = LabellingRules(load_settings(rules, RuleSettings), names.names)
-    rows, summary = label_rows(
-        names,
-        voters,
-        weights,
-        paragraphs=paragraphs,
-        annotations=annotations,
-        table=table,
-        exemplars=exemplars,
-        challenge=challenge,
-    )
+    weights = load_section(settings, "label", LabelSettings)
+    rows, summary = label_rows(names, voters, weights, paragraphs, annotations, table, exemplars, challenge)
     write_jsonl(out, rows)
     write_json(labels, names)
     write_json(report, summary)
@@ -67,7 +58,6 @@ def label_rows(
     labels: Labels,
     rules: LabellingRules,
     settings: LabelSettings,
-    *,
     paragraphs: Path | None = None,
     annotations: Path | None = None,
     table: Path | None = None,
@@ -82,10 +72,10 @@ def label_rows(
     """
     agreed: dict[str, object] = {}
     if table and not paragraphs and not annotations:
-        rows = label_table(read_table(table, labels), labels, rules, settings)
+        rows = label_table(read_table(table, labels), rules, settings)
     elif paragraphs and annotations and not table:
         texts = read_jsonl(paragraphs, Paragraph)
-        rows = label_paragraphs(texts, bind(annotations, texts, labels), labels, rules, settings)
+        rows = label_paragraphs(texts, bind(annotations, texts, labels), rules, settings)
         agreed = agreement(annotations, labels)
     else:
         raise UserError("give --table alone, or --paragraphs and --annotations")
@@ -94,16 +84,15 @@ def label_rows(
     hard = read_exemplars(challenge, labels, others) if challenge else []
     others |= {f"{challenge}: {row.text[:40]}…": row.text for row in hard}
     written = read_exemplars(exemplars, labels, others) if exemplars else []
-    rows += label_exemplars(written, labels, rules, settings)
+    rows += label_exemplars(written, rules, settings)
     # Rules are judged on part dev, too; part final is read once, at the end.
-    judged = label_exemplars([row for row in hard if challenge_part(row) == "dev"], labels, rules, settings)
-    return rows, labelling_report(rows, labels, rules, agreed, written, judged)
+    judged = label_exemplars([row for row in hard if challenge_part(row) == "dev"], rules, settings)
+    return rows, labelling_report(rows, rules, agreed, written, judged)
 
 
 def label_paragraphs(
     paragraphs: Sequence[Paragraph],
     known: Mapping[str, Mapping[str, bool]],
-    labels: Labels,
     rules: LabellingRules,
     settings: LabelSettings,
 ) -> list[LabelledRow]:
@@ -113,35 +102,29 @@ def label_paragraphs(
     """
     facts = ("id", "article", "language", "kind", "text")
     return [
-        _row({name: getattr(row, name) for name in facts}, known.get(row.id), "gold", labels, rules, settings)
+        _row({name: getattr(row, name) for name in facts}, known.get(row.id), "gold", rules, settings)
         for row in paragraphs
     ]
 
 
-def label_table(
-    table: Sequence[TableRow], labels: Labels, rules: LabellingRules, settings: LabelSettings
-) -> list[LabelledRow]:
+def label_table(table: Sequence[TableRow], rules: LabellingRules, settings: LabelSettings) -> list[LabelledRow]:
     """The same for a table; its texts are prepared, its languages and splits kept."""
     rows = []
     for row in table:
-        known = None if row.themes is None else {theme: theme in row.themes for theme in labels.names}
         facts = {name: getattr(row, name) for name in ("id", "article", "language", "split")}
-        facts |= {"kind": "body", "text": prepare(row.text)}
-        rows.append(_row(facts, known, "gold", labels, rules, settings))
+        known = None if row.themes is None else {theme: theme in row.themes for theme in rules.labels}
+        rows.append(_row(facts | {"kind": "body", "text": prepare(row.text)}, known, "gold", rules, settings))
     return rows
 
 
-def label_exemplars(
-    exemplars: Sequence[Exemplar], labels: Labels, rules: LabellingRules, settings: LabelSettings
-) -> list[LabelledRow]:
+def label_exemplars(exemplars: Sequence[Exemplar], rules: LabellingRules, settings: LabelSettings) -> list[LabelledRow]:
     """Exemplars as rows, each an article by itself, weighted by `exemplar_weight` where a theme was asked."""
     rows = []
     for number, exemplar in enumerate(exemplars, start=1):
         name = f"exemplar-{number:04d}"
-        facts = {"id": name, "article": name, "language": exemplar.language}
-        facts |= {"kind": "body", "text": prepare(exemplar.text)}
+        facts = {"id": name, "article": name, "language": exemplar.language, "kind": "body"}
         known = {theme: theme in exemplar.themes for theme in exemplar.asked}
-        rows.append(_row(facts, known, "exemplar", labels, rules, settings))
+        rows.append(_row(facts | {"text": prepare(exemplar.text)}, known, "exemplar", rules, settings))
     return rows
 
 
@@ -149,21 +132,20 @@ def _row(
     facts: Mapping[str, Any],
     known: Mapping[str, bool] | None,
     provenance: Provenance,
-    labels: Labels,
     rules: LabellingRules,
     settings: LabelSettings,
 ) -> LabelledRow:
     """A row of `provenance` where themes are known, else of the rules."""
     votes = rules.votes(facts["text"])
-    rule_targets = tuple(votes[name].probability if name in votes else 0.0 for name in labels.names)
-    rule_weights = tuple(settings.rule_weight * votes[name].weight if name in votes else 0.0 for name in labels.names)
-    targets, weights = rule_targets, rule_weights
+    said = [votes.get(name, Vote(probability=0.0, weight=0.0)) for name in rules.labels]
+    targets = rule_targets = tuple(vote.probability for vote in said)
+    weights = rule_weights = tuple(settings.rule_weight * vote.weight for vote in said)
     if known is None:
         provenance = "rule"
     else:
         weight = settings.gold_weight if provenance == "gold" else settings.exemplar_weight
-        targets = tuple(float(known.get(name, False)) for name in labels.names)
-        weights = tuple(weight if name in known else 0.0 for name in labels.names)
+        targets = tuple(float(known.get(name, False)) for name in rules.labels)
+        weights = tuple(weight if name in known else 0.0 for name in rules.labels)
     return LabelledRow(
         **facts,
         targets=targets,

@@ -8,13 +8,12 @@ from typing import Any
 
 from sklearn.metrics import f1_score
 
-from pipeline.core.schemas import Exemplar, LabelledRow, Labels
+from pipeline.core.schemas import Exemplar, LabelledRow
 from pipeline.labelling.rules import LabellingRules, Rule
 
 
 def labelling_report(
     rows: Sequence[LabelledRow],
-    labels: Labels,
     rules: LabellingRules,
     agreement: Mapping[str, Any],
     exemplars: Sequence[Exemplar] = (),
@@ -24,18 +23,19 @@ def labelling_report(
 
     `challenge` are rows of the challenge set's `dev`, on which rules are judged beside gold.
     """
+    labels = rules.labels
     gold = [row for row in rows if row.provenance == "gold"]
     languages = sorted({row.language for row in rows})
     return {
         "rows": dict(sorted(Counter(row.provenance for row in rows).items())),
         "positives": {
             name: {lang: sum(_has(row, column) for row in gold if row.language == lang) for lang in languages}
-            for column, name in enumerate(labels.names)
+            for column, name in enumerate(labels)
         },
-        "without_theme": sum(not any(_has(row, column) for column in range(len(labels.names))) for row in gold),
+        "without_theme": sum(not any(_has(row, column) for column in range(len(labels))) for row in gold),
         "awaiting": {
             name: sum(row.provenance == "rule" or row.weights[column] == 0 for row in rows)
-            for column, name in enumerate(labels.names)
+            for column, name in enumerate(labels)
         },
         "agreement": dict(agreement),
         "exemplars": _exemplar_counts(exemplars, labels),
@@ -43,7 +43,7 @@ def labelling_report(
             lang: _f1_of_rules([row for row in challenge if row.language == lang], labels)
             for lang in sorted({row.language for row in challenge})
         },
-        "rules": _rule_report(rows, [*gold, *challenge], labels, rules),
+        "rules": _rule_report(rows, [*gold, *challenge], rules),
     }
 
 
@@ -51,23 +51,23 @@ def _has(row: LabelledRow, column: int) -> bool:
     return row.weights[column] > 0 and row.targets[column] > 0.5
 
 
-def _exemplar_counts(exemplars: Sequence[Exemplar], labels: Labels) -> dict[str, dict[str, dict[str, int]]]:
+def _exemplar_counts(exemplars: Sequence[Exemplar], labels: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
     """How many exemplars have each theme, or none, by language and kind."""
     groups: dict[tuple[str, str], list[Exemplar]] = defaultdict(list)
     for exemplar in exemplars:
         groups[exemplar.language, exemplar.kind].append(exemplar)
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for (language, kind), group in sorted(groups.items()):
-        themes = {name: sum(name in exemplar.themes for exemplar in group) for name in labels.names}
+        themes = {name: sum(name in exemplar.themes for exemplar in group) for name in labels}
         none = sum(not exemplar.themes for exemplar in group)
         counts.setdefault(language, {})[kind] = {"rows": len(group), **themes, "none": none}
     return counts
 
 
-def _f1_of_rules(rows: Sequence[LabelledRow], labels: Labels) -> dict[str, float]:
+def _f1_of_rules(rows: Sequence[LabelledRow], labels: Sequence[str]) -> dict[str, float]:
     """F1 of each theme, and their mean, if it is given where the rules' votes make it more likely than not."""
     figures = {}
-    for column, name in enumerate(labels.names):
+    for column, name in enumerate(labels):
         given = [row.rule_weights[column] > 0 and row.rule_targets[column] > 0.5 for row in rows]
         right = [_has(row, column) for row in rows]
         figures[f"f1/{name}"] = round(float(f1_score(right, given, zero_division=0.0)), 4)
@@ -75,7 +75,7 @@ def _f1_of_rules(rows: Sequence[LabelledRow], labels: Labels) -> dict[str, float
 
 
 def _rule_report(
-    rows: Sequence[LabelledRow], judged: Sequence[LabelledRow], labels: Labels, rules: LabellingRules
+    rows: Sequence[LabelledRow], judged: Sequence[LabelledRow], rules: LabellingRules
 ) -> list[dict[str, Any]]:
     """How each rule does.
 
@@ -101,15 +101,15 @@ def _rule_report(
                 "coverage": _share(len(others), len(rows)),
                 "overlap": _share(sum(rule.votes in votes for votes in others), len(others)),
                 "conflict": _share(sum(bool(votes - {rule.votes}) for votes in others), len(others)),
-                "precision": _precision(rule, [row for row, fired in hits_on_judged if rule in fired], labels),
+                "precision": _precision(rule, [row for row, fired in hits_on_judged if rule in fired], rules.labels),
             }
         )
     return report
 
 
-def _precision(rule: Rule, rows: Sequence[LabelledRow], labels: Labels) -> dict[str, dict[str, float | None]]:
+def _precision(rule: Rule, rows: Sequence[LabelledRow], labels: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """By language, how many of a rule's votes on rows where its theme is known are right."""
-    column = labels.names.index(rule.theme)
+    column = labels.index(rule.theme)
     right: dict[str, list[bool]] = defaultdict(list)
     for row in rows:
         if row.weights[column] > 0:

@@ -89,6 +89,7 @@ class LabellingRules:
     """
 
     def __init__(self, settings: RuleSettings, labels: Sequence[str]) -> None:
+        self.labels = tuple(labels)
         self._cases: dict[str, list[CompiledRule]] = {}
         for entry in settings.rules:
             if entry.theme not in labels:

@@ -99,7 +99,7 @@ def test_rows_to_fill_in_ask_what_is_not_known(labels: Labels) -> None:
     school = Rule(name="school", theme="education", votes="for", confidence=0.9, any={"kk": ["мектеб*"]})
     rules = LabellingRules(RuleSettings(rules=[school]), labels.names)
     known = {"a-001": {"prevention": True}, "a-002": dict.fromkeys(THEMES, False)}
-    (asked,) = to_fill_in([PARAGRAPH, OTHER], known, labels, rules)
+    (asked,) = to_fill_in([PARAGRAPH, OTHER], known, rules)
     assert (asked.asked, asked.themes, asked.suggested) == (
         ("education", "meritocracy", "digitalisation"),
         None,

@@ -40,7 +40,7 @@ def paragraph(number: int, text: str, article: str = "a") -> Paragraph:
 
 def labelled(text: str, known: dict[str, bool] | None = None) -> LabelledRow:
     found = {"a-1": known} if known is not None else {}
-    return label_paragraphs([paragraph(1, text)], found, LABELS, RULES, WEIGHTS)[0]
+    return label_paragraphs([paragraph(1, text)], found, RULES, WEIGHTS)[0]
 
 
 def test_gold_is_taken_as_it_is() -> None:
@@ -70,8 +70,8 @@ def test_the_report_measures_each_rule() -> None:
     texts = ["Школа и ученики.", "Школа закрыта.", "Ученики гуляли.", "Завтра снег."]
     known = {"a-1": {"school": True, "sport": False}, "a-2": {"school": False}, "a-4": {"school": False, "sport": True}}
     paragraphs = [paragraph(number, text) for number, text in enumerate(texts, start=1)]
-    rows = label_paragraphs(paragraphs, known, LABELS, RULES, WEIGHTS)
-    found = labelling_report(rows, LABELS, RULES, {})
+    rows = label_paragraphs(paragraphs, known, RULES, WEIGHTS)
+    found = labelling_report(rows, RULES, {})
     assert found["rows"] == {"gold": 3, "rule": 1}
     assert found["positives"] == {"school": {"ru": 1}, "sport": {"ru": 1}}
     assert found["without_theme"] == 1
@@ -110,8 +110,8 @@ def test_the_report_counts_exemplars_and_judges_rules_on_the_challenge_set(tmp_p
         LABELS,
         {},
     )
-    rows = label_exemplars(several, LABELS, RULES, WEIGHTS)
-    found = labelling_report([], LABELS, RULES, {}, several, rows)
+    rows = label_exemplars(several, RULES, WEIGHTS)
+    found = labelling_report([], RULES, {}, several, rows)
     assert found["exemplars"] == {
         "kk": {
             "near-miss": {"rows": 1, "school": 0, "sport": 0, "none": 1},
@@ -126,7 +126,7 @@ def test_exemplars_train_and_are_never_held_out(tmp_path: Path) -> None:
     path = exemplars(
         tmp_path, {"text": "Жаңа мектеп ашылды."}, {"text": "Қар жауды.", "themes": [], "asked": ["sport"]}
     )
-    first, second = label_exemplars(read_exemplars(path, LABELS, {}), LABELS, RULES, WEIGHTS)
+    first, second = label_exemplars(read_exemplars(path, LABELS, {}), RULES, WEIGHTS)
     assert (first.id, first.article, first.provenance) == ("exemplar-0001", "exemplar-0001", "exemplar")
     assert (first.targets, first.weights) == ((1.0, 0.0), (0.8, 0.8))
     assert second.weights == (0.0, 0.8)
@@ -157,7 +157,7 @@ TABLE = 'id,article,language,text,themes,split\n1,a,kk,"Мектеп, ашылд
 def test_a_table_is_labelled_by_the_same_road(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text(TABLE)
-    first, second = label_table(read_table(path, LABELS), LABELS, RULES, WEIGHTS)
+    first, second = label_table(read_table(path, LABELS), RULES, WEIGHTS)
     assert (first.text, first.targets, first.split, first.language) == ("Мектеп, ашылды", (1.0, 1.0), "train", "kk")
     assert (second.targets, second.weights, second.provenance) == ((0.0, 0.0), (1.0, 1.0), "gold")
 
@@ -165,7 +165,7 @@ def test_a_table_is_labelled_by_the_same_road(tmp_path: Path) -> None:
 def test_a_jsonl_table_may_hold_rows_that_nobody_annotated(tmp_path: Path) -> None:
     path = tmp_path / "table.jsonl"
     path.write_text('{"id":"1","article":"a","language":"ru","text":"Школа"}\n')
-    (row,) = label_table(read_table(path, LABELS), LABELS, RULES, WEIGHTS)
+    (row,) = label_table(read_table(path, LABELS), RULES, WEIGHTS)
     assert row.provenance == "rule"
 
 
