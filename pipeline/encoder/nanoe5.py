@@ -14,7 +14,6 @@ nibbles are 16 to 31, each worth (nibble - 8) * scale. The package's engine is n
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,15 +34,6 @@ TYPES = {0: (np.dtype("<f4"), 1), 1: (Q4_0, BLOCK)}  # type -> (item, weights in
 
 Weights = dict[str, NDArray[np.float32]]
 Names = dict[str, tuple[str, tuple[int, ...]]]
-
-
-@dataclass(frozen=True)
-class Packed:
-    """What the file holds; `weights` are float32 under Hugging Face names."""
-
-    config: BertConfig
-    unigram: Unigram
-    weights: Weights
 
 
 class _Reader:
@@ -75,8 +65,8 @@ class _Reader:
             raise self.error(f"{what} is {data[:20]!r}", "UTF-8") from error
 
 
-def parse(data: bytes, place: str) -> Packed:
-    """The weights file's content; `place` is its name in errors.
+def parse(data: bytes, place: str) -> tuple[BertConfig, Unigram, Weights]:
+    """The weights file's content, with weights in float32 under Hugging Face names; `place` is its name in errors.
 
     Raises:
         UserError: if magic, version, sizes, offsets or tensors are not those of the layout above.
@@ -105,7 +95,7 @@ def parse(data: bytes, place: str) -> Packed:
         eos_token_id=unigram.eos,
         pad_token_id=unigram.pad,
     )
-    return Packed(config, unigram, _read_weights(reader, config))
+    return config, unigram, _read_weights(reader, config)
 
 
 def _read_unigram(reader: _Reader, vocabulary: int) -> Unigram:
@@ -197,21 +187,21 @@ def dequantise(blocks: NDArray[np.void]) -> NDArray[np.float32]:
     return values
 
 
-def write_encoder(packed: Packed, folder: Path) -> None:
-    """Writes config, weights and tokenizer in Hugging Face layout; no pooler, as mean pooling needs none."""
-    save_file(packed.weights, folder / "model.safetensors", metadata={"format": "pt"})
-    packed.config.save_pretrained(folder)
-    unigram = packed.unigram
+def write_encoder(data: bytes, place: str, folder: Path) -> None:
+    """Writes config, weights and tokenizer of a weights file in Hugging Face layout; no pooler, as means need none.
+
+    Raises:
+        UserError: as `parse` does.
+    """
+    config, unigram, weights = parse(data, place)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(folder)
     bos, eos, pad, unk = (unigram.pieces[number] for number in (unigram.bos, unigram.eos, unigram.pad, unigram.unk))
+    names = {"bos": bos, "cls": bos, "eos": eos, "sep": eos, "pad": pad, "unk": unk}
     PreTrainedTokenizerFast(
         tokenizer_object=build_tokenizer(unigram),
-        model_max_length=packed.config.max_position_embeddings,
+        model_max_length=config.max_position_embeddings,
         model_input_names=["input_ids", "attention_mask"],
         padding_side="right",
-        bos_token=bos,
-        cls_token=bos,
-        eos_token=eos,
-        sep_token=eos,
-        pad_token=pad,
-        unk_token=unk,
+        **{f"{name}_token": piece for name, piece in names.items()},
     ).save_pretrained(folder)

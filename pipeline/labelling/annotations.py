@@ -59,27 +59,21 @@ def bind(
         if article not in (None, row.article):
             continue
         place = f"{path}:{number}"
-        present = _checked_themes(row, labels, place)
+        if row.themes is None:
+            raise UserError(f"{place}: themes is null; fill in a list of {', '.join(row.asked)}, or [] for none")
+        check_themes(row.themes, row.asked, labels, place)
+        for reader, reading in row.readings.items():
+            check_themes(reading, row.asked, labels, f"{place}: readings.{reader}")
         paragraph = by_key.get(paragraph_key(row.article, row.text))
         if paragraph is None:
             raise UserError(f"{place}: {_why_unbound(row, paragraphs)}")
         themes = known.setdefault(paragraph.id, {})
         for theme in row.asked:
             if theme in themes:
-                raise UserError(
-                    f"{place}: theme {theme!r} of this paragraph is annotated already; keep one of the rows"
-                )
-            themes[theme] = theme in present
+                flaw = f"theme {theme!r} of this paragraph is annotated already"
+                raise UserError(f"{place}: {flaw}; keep one of the rows")
+            themes[theme] = theme in row.themes
     return known
-
-
-def _checked_themes(row: Annotation, labels: Labels, place: str) -> tuple[str, ...]:
-    if row.themes is None:
-        raise UserError(f"{place}: themes is null; fill in a list of {', '.join(row.asked)}, or [] for none")
-    check_themes(row.themes, row.asked, labels, place)
-    for reader, reading in row.readings.items():
-        check_themes(reading, row.asked, labels, f"{place}: readings.{reader}")
-    return row.themes
 
 
 def _why_unbound(row: Annotation, paragraphs: Sequence[Paragraph]) -> str:
@@ -101,17 +95,15 @@ def agreement(path: Path, labels: Labels) -> dict[str, object]:
     rows = [row for _, row in read_numbered_jsonl(path, Annotation) if len(row.readings) >= 2]
     themes: dict[str, object] = {}
     for theme in labels.names:
-        pairs = [
-            [theme in reading for reading in list(row.readings.values())[:2]] for row in rows if theme in row.asked
-        ]
-        if not pairs:
+        asked = [list(row.readings.values()) for row in rows if theme in row.asked]
+        if not asked:
             continue
-        first, second = zip(*pairs, strict=True)
-        both = len(set(first) | set(second)) > 1
+        first, second = ([theme in readings[reader] for readings in asked] for reader in (0, 1))
+        both = len({*first, *second}) > 1
         themes[theme] = {
             "f1": round(float(f1_score(first, second, zero_division=1.0)), 4),
             "kappa": round(float(cohen_kappa_score(first, second)), 4) if both else None,
-            "different": sum(a != b for a, b in pairs),
+            "different": sum(a != b for a, b in zip(first, second, strict=True)),
         }
     readers = sorted({reader for row in rows for reader in row.readings})
     return {"rows": len(rows), "readers": readers, "themes": themes}

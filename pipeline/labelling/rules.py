@@ -23,7 +23,6 @@ from pipeline.core.settings import Settings
 Patterns = dict[str, list[str]]
 # What may stand between two words of a phrase: a space and marks such as "», «", but not the end of a sentence.
 BETWEEN = r"[^\w.!?]{1,4}"
-SIGN = {"for": 1, "against": -1}
 
 
 class Rule(Settings, frozen=True):
@@ -124,8 +123,8 @@ def combine_votes(hits: Sequence[Rule]) -> dict[str, Vote]:
     """
     odds: dict[str, float] = {}
     for rule in hits:
-        gain = SIGN[rule.votes] * math.log(rule.confidence / (1 - rule.confidence))
-        odds[rule.theme] = odds.get(rule.theme, 0.0) + gain
+        gain = math.log(rule.confidence / (1 - rule.confidence))
+        odds[rule.theme] = odds.get(rule.theme, 0.0) + (gain if rule.votes == "for" else -gain)
     probabilities = {theme: 1 / (1 + math.exp(-value)) for theme, value in odds.items()}
     return {theme: Vote(probability=p, weight=abs(2 * p - 1)) for theme, p in probabilities.items()}
 

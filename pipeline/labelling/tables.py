@@ -45,13 +45,12 @@ def read_table(path: Path, labels: Labels) -> list[TableRow]:
 
 def _read_delimited(path: Path) -> list[tuple[int, TableRow]]:
     text = decode(read_bytes(path), str(path))
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",", strict=True
-    )
-    columns = ("id", "article", "language", "text", "themes")
-    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    dialect = "excel-tab" if path.suffix == ".tsv" else "excel"
+    reader = csv.DictReader(io.StringIO(text, newline=""), dialect=dialect, strict=True)
+    columns, present = ("id", "article", "language", "text", "themes"), reader.fieldnames or ()
+    missing = [name for name in columns if name not in present]
     if missing:
-        raise UserError(f"{path}:1: no column {', '.join(missing)}; there are {', '.join(reader.fieldnames or ())}")
+        raise UserError(f"{path}:1: no column {', '.join(missing)}; there are {', '.join(present)}")
     rows = []
     try:
         for row in reader:

@@ -47,9 +47,8 @@ def check_themes(themes: Sequence[str], asked: Sequence[str], labels: Labels, pl
     """
     for theme in (*asked, *themes):
         if theme not in labels.names:
-            raise UserError(
-                f"{place}: theme {theme!r} is not one of {', '.join(labels.names)}; fix the row or the list of themes"
-            )
+            known = ", ".join(labels.names)
+            raise UserError(f"{place}: theme {theme!r} is not one of {known}; fix the row or the list of themes")
     for theme in themes:
         if theme not in asked:
             raise UserError(f"{place}: theme {theme!r} is given but not asked; add it to `asked` or take it out")
@@ -59,8 +58,5 @@ def check_themes(themes: Sequence[str], asked: Sequence[str], labels: Labels, pl
 
 def display_names(themes: ThemeSettings, labels: Labels) -> dict[str, str]:
     """A name a theme as people see it: English where there is one, else the first language, else the label itself."""
-    shown = {}
-    for name in labels.names:
-        names = themes.names.get(name, {})
-        shown[name] = names.get("en") or next(iter(names.values()), name)
-    return shown
+    names = {label: themes.names.get(label, {}) for label in labels.names}
+    return {label: named.get("en") or next(iter(named.values()), label) for label, named in names.items()}

@@ -120,11 +120,8 @@ class BoilerplateRules:
         return self._openings.get(_phrase_key(label)) if mark else None
 
     def _containing_kind(self, folded: str, words: list[str]) -> BoilerplateKind | None:
-        for word in ("", *words):
-            for text, kind in self._containing.get(word, ()):
-                if text in folded:
-                    return kind
-        return None
+        tried = (entry for word in ("", *words) for entry in self._containing.get(word, ()))
+        return next((kind for text, kind in tried if text in folded), None)
 
     def _matching(self, text: str) -> BoilerplateKind | None:
         match = self._pattern.fullmatch(text) if len(text) <= _LONGEST_PATTERN else None
@@ -162,7 +159,5 @@ def _phrase_key(text: str) -> str:
     return " ".join(_without_outer_numbers(WORD.findall(text.casefold().replace("ё", "е"))))
 
 
-@lru_cache(maxsize=8)
-def compiled_rules(boilerplate: Boilerplate) -> BoilerplateRules:
-    """The boilerplate's rules, compiled once."""
-    return BoilerplateRules(boilerplate)
+# The rules of a boilerplate file, compiled once for every part of the program that asks.
+compiled_rules = lru_cache(maxsize=8)(BoilerplateRules)

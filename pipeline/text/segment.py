@@ -64,8 +64,9 @@ def split_article(article: Article, boilerplate: Boilerplate) -> tuple[list[Para
         )
         for at, (line, code) in enumerate(zip(kept, languages([line.text for line in kept]), strict=True), 1)
     ]
-    rejected = [line for line in page if line.reason]
-    return paragraphs, [Rejected(article=article.id, line=x.number, reason=x.reason, text=x.text) for x in rejected]
+    return paragraphs, [
+        Rejected(article=article.id, line=x.number, reason=x.reason, text=x.text) for x in page if x.reason
+    ]
 
 
 def _reject_repeats(page: list[Line]) -> None:
