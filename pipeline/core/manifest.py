@@ -46,11 +46,9 @@ def check_manifest(folder: Path, kind: str) -> Manifest:
     if not (folder / MANIFEST).is_file():
         raise UserError(f"{folder}: no {kind} folder ({MANIFEST} is missing); run `dvc repro` or name another folder")
     manifest = read_json(folder / MANIFEST, Manifest)
-    if (manifest.format, manifest.kind) != (MANIFEST_FORMAT, kind):
-        raise UserError(
-            f"{folder}/{MANIFEST}: {manifest.kind} of format {manifest.format}, expected {kind} of format "
-            f"{MANIFEST_FORMAT}; make the folder again with this version"
-        )
+    found, expected = f"{manifest.kind} of format {manifest.format}", f"{kind} of format {MANIFEST_FORMAT}"
+    if found != expected:
+        raise UserError(f"{folder}/{MANIFEST}: {found}, expected {expected}; make the folder again with this version")
     present = _digests(folder)
     for name in sorted(manifest.files.keys() | present.keys()):
         if manifest.files.get(name) != present.get(name):

@@ -19,8 +19,6 @@ from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.normalize import prepare
 from pipeline.text.segment import split_article
 
-ParagraphKey = tuple[str, str]
-
 
 def rows_to_annotate(
     article: Path, annotations: Path, themes: Path, rules: Path, boilerplate: Path
@@ -36,7 +34,7 @@ def rows_to_annotate(
     return to_fill_in(paragraphs, known, LabellingRules(load_settings(rules, RuleSettings), labels.names))
 
 
-def paragraph_key(article: str, text: str) -> ParagraphKey:
+def paragraph_key(article: str, text: str) -> tuple[str, str]:
     """What binds an annotation to its paragraph: the article and a digest of the text (NFC, spaces collapsed)."""
     return article, sha256(prepare(text).encode())
 

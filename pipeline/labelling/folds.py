@@ -54,16 +54,12 @@ def assign_folds(rows: Sequence[LabelledRow], settings: SplitSettings) -> list[F
     folds = _gold_folds(rows, gold, settings)
     held_out = {article: FoldRow(article=article, fold=fold, role="test") for article, fold in folds.items()}
     for row in rows:
-        chance, fold = _digest_numbers(row.text)
+        # By the text alone, so that a row keeps its role and fold when others come or go.
+        digest = sha256(row.text.encode())
+        chance, fold = int(digest[:8], 16) / 2**32, int(digest[8:16], 16)
         if row.provenance == "exemplar" and chance < settings.exemplars:
             held_out[row.article] = FoldRow(article=row.article, fold=fold % len(set(folds.values())), role="dev")
     return [held_out.get(article, FoldRow(article=article, fold=None, role="train")) for article in articles]
-
-
-def _digest_numbers(text: str) -> tuple[float, int]:
-    """A number in [0, 1) and one below 2^32 that depend on the text alone, so that other rows come and go."""
-    digest = sha256(text.encode())
-    return int(digest[:8], 16) / 2**32, int(digest[8:16], 16)
 
 
 def _gold_folds(rows: Sequence[LabelledRow], gold: Sequence[str], settings: SplitSettings) -> dict[str, int]:
@@ -82,10 +78,8 @@ def _given_folds(rows: Sequence[LabelledRow], articles: Sequence[str], settings:
     for row in rows:
         role = row.split or "train"
         if roles.setdefault(row.article, role) != role:
-            raise UserError(
-                f"row {row.id}: article {row.article!r} stands in {roles[row.article]} and in {role}; "
-                "give all rows of an article the same split"
-            )
+            both = f"article {row.article!r} stands in {roles[row.article]} and in {role}"
+            raise UserError(f"row {row.id}: {both}; give all rows of an article the same split")
     if "test" not in roles.values():
         raise UserError("the given split has no test rows; mark some articles as test, or give no split at all")
     if "dev" not in roles.values():

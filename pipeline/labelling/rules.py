@@ -70,13 +70,9 @@ class CompiledRule:
     def fires(self, folded: str) -> bool:
         """Whether the rule speaks on a text that `fold` has folded."""
         wanted, also, unless, ignore = self._parts
-        if ignore:
-            folded = ignore.sub(" ", folded)
-        return (
-            (wanted is None or wanted.search(folded) is not None)
-            and (also is None or also.search(folded) is not None)
-            and (unless is None or unless.search(folded) is None)
-        )
+        folded = ignore.sub(" ", folded) if ignore else folded
+        speaks = all(part.search(folded) for part in (wanted, also) if part)
+        return speaks and not (unless and unless.search(folded))
 
 
 class LabellingRules:
@@ -92,17 +88,13 @@ class LabellingRules:
         self._cases: dict[str, list[CompiledRule]] = {}
         for entry in settings.rules:
             if entry.theme not in labels:
-                raise UserError(
-                    f"rule {entry.name}: theme {entry.theme!r} is not one of {', '.join(labels)}; "
-                    "mend the rule or the list of themes"
-                )
+                flaw = f"theme {entry.theme!r} is not one of {', '.join(labels)}"
+                raise UserError(f"rule {entry.name}: {flaw}; mend the rule or the list of themes")
             cases = self._cases.setdefault(entry.name, [])
             first = cases[0].rule if cases else entry
             if (first.theme, first.votes, first.confidence) != (entry.theme, entry.votes, entry.confidence):
-                raise UserError(
-                    f"rule {entry.name} stands several times and differs in theme, votes or confidence; "
-                    "make them equal, or rename one"
-                )
+                flaw = "stands several times and differs in theme, votes or confidence"
+                raise UserError(f"rule {entry.name} {flaw}; make them equal, or rename one")
             cases.append(CompiledRule(entry))
         self.settings = tuple(cases[0].rule for cases in self._cases.values())
 

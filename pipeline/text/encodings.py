@@ -50,14 +50,11 @@ def decode(data: bytes, place: str) -> str:
     except RecordError as error:
         raise UserError(f"{place}: {error}") from error
     except UnicodeDecodeError as error:
-        if encoding != "utf-8":
-            raise UserError(
-                f"{place}: byte {error.start + 1} is no {encoding}, though the file looks like it; save it as UTF-8"
-            ) from error
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{place}:{line}: byte 0x{data[error.start]:02x} is not UTF-8, though the rest is; mend it there"
-        ) from error
+        flaw = f": byte {error.start + 1} is no {encoding}, though the file looks like it; save it as UTF-8"
+        if encoding == "utf-8":
+            line = data.count(b"\n", 0, error.start) + 1
+            flaw = f":{line}: byte 0x{data[error.start]:02x} is not UTF-8, though the rest is; mend it there"
+        raise UserError(place + flaw) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UserError(f"{place}:{line}: a NUL byte; this is no text file")
