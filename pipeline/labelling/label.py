@@ -28,19 +28,9 @@ class LabelSettings(Settings, frozen=True):
 
 
 def run_label(
-    paragraphs: Path | None,
-    annotations: Path | None,
-    exemplars: Path | None,
-    challenge: Path | None,
-    table: Path | None,
-    themes: Path,
-    rules: Path,
-    settings: Path,
-    out: Path,
-    labels: Path,
-    report: Path,
+    themes: Path, rules: Path, settings: Path, out: Path, labels: Path, report: Path, **files: Path | None
 ) -> None:
-    """The stage `label`: rows from `table`, or else from `paragraphs` and `annotations`, and from exemplars.
+    """The stage `label`: writes the rows of `files`, which are those of `label_rows`, with the labels and the report.
 
     Raises:
         UserError: if a file is missing or broken, or as `label_rows` says.
@@ -48,7 +38,7 @@ def run_label(
     names = read_labels(load_settings(themes, ThemeSettings), themes)
     voters = LabellingRules(load_settings(rules, RuleSettings), names.names)
     weights = load_section(settings, "label", LabelSettings)
-    rows, summary = label_rows(names, voters, weights, paragraphs, annotations, table, exemplars, challenge)
+    rows, summary = label_rows(names, voters, weights, **files)
     write_jsonl(out, rows)
     write_json(labels, names)
     write_json(report, summary)
@@ -91,10 +81,7 @@ def label_rows(
 
 
 def label_paragraphs(
-    paragraphs: Sequence[Paragraph],
-    known: Mapping[str, Mapping[str, bool]],
-    rules: LabellingRules,
-    settings: LabelSettings,
+    paragraphs: Sequence[Paragraph], known: dict[str, dict[str, bool]], rules: LabellingRules, settings: LabelSettings
 ) -> list[LabelledRow]:
     """Gold where annotated, otherwise what the rules say. A theme that nobody was asked about has weight 0.
 
