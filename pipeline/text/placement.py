@@ -132,8 +132,8 @@ def _short_title(lone: list[Line], top: list[Line], first: Line) -> list[Line]:
 def _judge_middle(middle: list[Line], title: set[str]) -> None:
     """Rejects a heading's list alone; single lines stay, but for what by itself is boilerplate without a doubt.
 
-    To reject that, such as a lone section name, costs a third of a point of the content (docs/LOG.md).
-    Items go on after a heading that fell among them if they are written like parts of a sentence.
+    Of these, lone section names and contacts cost a third of a point of the content (docs/LOG.md). Items go on after a
+    heading that fell among them if they are written like parts of a sentence.
     """
     introduced = False
     for is_body, group in groupby(middle, key=lambda line: line.is_body and not line.reason):
