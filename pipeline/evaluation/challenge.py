@@ -43,9 +43,8 @@ def score_challenge(
     `false_alarms` is the share of paragraphs without any theme that were given one.
     """
     labels = classifier.facts.labels
-    texts = [row.text for row in rows]
-    predictions = classifier(texts)
-    digests = np.array([sha256(text.encode()) for text in texts])
+    predictions = classifier([row.text for row in rows])
+    digests = np.array([sha256(row.text.encode()) for row in rows])
     scored = ScoredTable(
         ids=digests,
         texts=digests,
@@ -59,9 +58,9 @@ def score_challenge(
     report = evaluate_model({GOLD: scored}, labels, evaluation)
     for key in ("articles", "seeds", "other_settings"):  # one model, taught in one way, and nobody's articles
         del report[key]
-    report["figures"]["false_alarms"] = _false_alarms(scored)
-    for language, figures in report["languages"].items():
-        figures["false_alarms"] = _false_alarms(scored.where(scored.languages == language))
+    for name, part in scored.slices().items():
+        figures = report["figures"] if name == "all" else report["languages"][name]
+        figures["false_alarms"] = _false_alarms(part)
     return report, _mistakes(scored, rows, labels), risk_coverage(scored)
 
 

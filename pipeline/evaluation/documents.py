@@ -106,12 +106,7 @@ def _export(tried: Mapping[str, Mapping[str, Report]]) -> str:
     """Forms are tried until one passes, so the last is the one that was taken."""
     form, languages = list(tried.items())[-1]
     rows = [
-        [
-            language,
-            f"{result['rows']:,}",
-            f"{result['equal_decisions']:.2%}",
-            three_digits(result["f1_loss"]),
-        ]
+        [language, f"{result['rows']:,}", f"{result['equal_decisions']:.2%}", three_digits(result["f1_loss"])]
         for language, result in languages.items()
     ]
     table = markdown_table(["language", "paragraphs", "equal decisions", "macro-F1 lost"], rows, left=("language",))

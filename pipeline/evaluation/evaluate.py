@@ -143,17 +143,17 @@ def evaluate_model(tables: Mapping[str, ScoredTable], labels: Labels, evaluation
     A slice in which a theme has no positives has no figures of that theme; `without_positives` names them.
     """
     scored = tables[GOLD]
-    languages = sorted(set(scored.languages.tolist()))
-    slices = {"all": scored, **{language: scored.where(scored.languages == language) for language in languages}}
+    slices = scored.slices()
     figures = {name: compute_metrics(part, labels.names) for name, part in slices.items()}
+    languages = {name: {"rows": len(slices[name].ids), **figures[name]} for name in slices if name != "all"}
     missing = {name: [t for t in labels.names if f"f1/{t}" not in values] for name, values in figures.items()}
-    macros = [figures[name]["f1_macro"] for name in languages if "f1_macro" in figures[name]]
+    macros = [values["f1_macro"] for values in languages.values() if "f1_macro" in values]
     per_seed = count_decisions(scored).f1_macro()
     return {
         "rows": len(scored.ids),
         "articles": len(set(scored.articles.tolist())),
         "figures": figures["all"],
-        "languages": {name: {"rows": len(slices[name].ids), **figures[name]} for name in languages},
+        "languages": languages,
         "gap": round(max(macros) - min(macros), 4) if len(macros) > 1 else None,
         "intervals": {name: _intervals(part, figures[name], labels, evaluation) for name, part in slices.items()},
         "seeds": {"f1_macro": [round(float(v), 4) for v in per_seed], "std": round(float(per_seed.std()), 4)},

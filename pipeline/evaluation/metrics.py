@@ -44,6 +44,15 @@ class ScoredTable:
         columns = vars(self).values()
         return ScoredTable(*(column[:, rows] if column.ndim == 3 else column[rows] for column in columns))
 
+    def slices(self) -> dict[str, ScoredTable]:
+        """The whole table as `all`, then each language's rows under its name."""
+        languages = sorted(set(self.languages.tolist()))
+        return {"all": self, **{language: self.where(self.languages == language) for language in languages}}
+
+    def exact(self) -> Mask:
+        """Whether a row's every known theme is decided right, shape (seeds, rows)."""
+        return np.asarray(((self.decisions == self.targets) | ~self.known).all(axis=2))
+
     @classmethod
     def from_rows(cls, rows: Sequence[ScoredRow]) -> ScoredTable:
         """The table of these rows."""
@@ -125,16 +134,15 @@ def macro_mean(per_theme: Array) -> Array:
 
 def compute_metrics(scored: ScoredTable, names: tuple[str, ...]) -> dict[str, float]:
     """All figures of a slice, to four digits, by name. A theme without positives has none of its own in it."""
-    counts = count_decisions(scored)
-    precisions = average_precisions(scored)
+    counts, precisions = count_decisions(scored), average_precisions(scored)
     per_theme = {"precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1(), "ap": precisions}
     figures = {
         "f1_macro": counts.f1_macro().mean(),
         "f1_micro": counts.f1_micro().mean(),
         "ap_macro": macro_mean(precisions).mean(),
-        "exact_match": _exact_match(scored),
+        "exact_match": scored.exact().mean(),
         "jaccard": _jaccard(scored),
-        "brier": _brier(scored),
+        "brier": ((scored.scores - scored.targets) ** 2)[:, scored.known].mean(),
         "ece": expected_calibration_error(scored),
     }
     for figure, values in per_theme.items():
@@ -154,21 +162,11 @@ def average_precisions(scored: ScoredTable) -> Array:
     return out
 
 
-def _exact_match(scored: ScoredTable) -> float:
-    same = (scored.decisions == scored.targets) | ~scored.known
-    return float(same.all(axis=2).mean())
-
-
 def _jaccard(scored: ScoredTable) -> float:
     """Intersection over union of the theme sets, averaged over rows; two empty sets agree fully."""
     gold, given = scored.targets & scored.known, scored.decisions & scored.known
     union = (given | gold).sum(axis=2)
     return float(np.where(union, (given & gold).sum(axis=2) / np.maximum(union, 1), 1.0).mean())
-
-
-def _brier(scored: ScoredTable) -> float:
-    """Mean squared distance of probability and truth over all known cells."""
-    return float(((scored.scores - scored.targets) ** 2)[:, scored.known].mean())
 
 
 def reliability(scored: ScoredTable) -> list[tuple[float, float, int]]:

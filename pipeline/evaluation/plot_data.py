@@ -67,19 +67,15 @@ def risk_coverage(scored: ScoredTable) -> list[dict[str, Any]]:
     the share of answered rows with any wrong theme (the risk of El-Yaniv & Wiener 2010), `f1_macro` leaves out themes
     that have no positives among them. Means over seeds.
     """
-    given = np.where(scored.known, np.where(scored.decisions, scored.scores, 1 - scored.scores), 1.0)
-    certainty = given.prod(axis=2)
-    right = ((scored.decisions == scored.targets) | ~scored.known).all(axis=2)
     points = []
-    for name in ["all", *sorted(set(scored.languages.tolist()))]:
-        rows = np.flatnonzero((scored.languages == name) | (name == "all"))
-        orders = [rows[np.argsort(-seed[rows], kind="stable")] for seed in certainty]
+    for name, part in scored.slices().items():
+        given = np.where(part.known, np.where(part.decisions, part.scores, 1 - part.scores), 1.0)
+        right, orders = part.exact(), np.argsort(-given.prod(axis=2), axis=1, kind="stable")
         for share in COVERAGES:
-            answered = [order[: math.ceil(share * len(rows))] for order in orders]
             f1, wrong = [], []
-            for decisions, correct, kept in zip(scored.decisions, right, answered, strict=True):
-                f1.append(round(macro_f1(scored.targets[kept], decisions[kept], scored.known[kept]), 4))
-                wrong.append(1 - round(float(correct[kept].mean()), 4))
+            for seed, kept in enumerate(orders[:, : math.ceil(share * orders.shape[1])]):
+                f1.append(round(macro_f1(part.targets[kept], part.decisions[seed, kept], part.known[kept]), 4))
+                wrong.append(1 - round(float(right[seed, kept].mean()), 4))
             points.append({"slice": name, "coverage": share, "f1_macro": _mean(f1), "wrong": _mean(wrong)})
     return points
 
@@ -145,18 +141,16 @@ def worst_errors(
                 here = np.flatnonzero(wrong[:, column] & kind & (scored.languages == language))
                 for index in sorted(here, key=lambda row: sign * scores[row, column])[:limit]:
                     row = by_id[str(scored.ids[index])]
-                    errors.append(_error(row, names, column, mistake, scores[index, column]))
+                    gold = [n for n, t, w in zip(names, row.targets, row.weights, strict=True) if w and t > 0.5]
+                    error = {
+                        "theme": names[column],
+                        "language": language,
+                        "mistake": mistake,
+                        "score": round(float(scores[index, column]), 3),
+                        "rules": round(row.rule_targets[column], 3) if row.rule_weights[column] else "",
+                        "gold": ";".join(gold),
+                        "id": row.id,
+                        "text": row.text,
+                    }
+                    errors.append(error)
     return errors
-
-
-def _error(row: LabelledRow, names: Sequence[str], column: int, mistake: str, score: float) -> dict[str, Any]:
-    return {
-        "theme": names[column],
-        "language": row.language,
-        "mistake": mistake,
-        "score": round(float(score), 3),
-        "rules": round(row.rule_targets[column], 3) if row.rule_weights[column] else "",
-        "gold": ";".join(n for n, t, w in zip(names, row.targets, row.weights, strict=True) if w and t > 0.5),
-        "id": row.id,
-        "text": row.text,
-    }

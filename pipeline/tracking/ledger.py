@@ -33,15 +33,7 @@ def run_track(
     receipt: Path | None,
     say: Say,
 ) -> None:
-    """The command `track`: this checkout's results, or those of every commit and experiment. See the two below."""
-    if all_experiments:
-        track_history(settings, choice, say)
-    else:
-        track_checkout(ResultPaths(lock, data, reports, models), settings, choice, say, receipt)
-
-
-def track_checkout(paths: ResultPaths, settings: Path, choice: Path, say: Say, receipt: Path | None) -> None:
-    """Tracks what the files of a checkout say.
+    """The command `track`: this checkout's results, or those of every commit and experiment.
 
     With a `receipt`, where a stage leaves the results' keys (JSON), MLflow is waited for no longer than the settings
     say, and MLflow in trouble is no error: DVC throws away an experiment whose last stage fails.
@@ -50,7 +42,10 @@ def track_checkout(paths: ResultPaths, settings: Path, choice: Path, say: Say, r
         UserError: if the files hold no results, or dvc.lock does not know them.
         StoreError: if MLflow can't be reached or keeps us waiting, and there is no receipt to leave.
     """
-    results = read_results(paths._replace(tags=_origin(paths.lock.parent)))
+    if all_experiments:
+        _track_history(settings, choice, say)
+        return
+    results = read_results(ResultPaths(lock, data, reports, models, tags=_origin(lock.parent)))
     try:
         _track(results, settings, choice, say, in_stage=receipt is not None)
     except StoreError as error:
@@ -64,12 +59,8 @@ def track_checkout(paths: ResultPaths, settings: Path, choice: Path, say: Say, r
         write_json(receipt, {result.model: result.key for result in results})
 
 
-def track_history(settings: Path, choice: Path, say: Say) -> None:
-    """Tracks what every commit and experiment made, oldest first; says of each that is skipped why.
-
-    Raises:
-        StoreError: if MLflow can't be reached or keeps us waiting.
-    """
+def _track_history(settings: Path, choice: Path, say: Say) -> None:
+    """Oldest first, so that versions are numbered in the order of their making; says of each that is skipped why."""
     for paths in _history(project_root()):
         name = paths.tags.get("dvc.experiment", paths.tags["git.commit"][:10])
         try:

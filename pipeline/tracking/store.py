@@ -24,7 +24,7 @@ from pipeline.core.io import sha256
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
-WRITER_SECONDS = 120  # others of our processes may write a run each before it is our turn
+WRITER_SECONDS = 120  # others of our processes may write a run each before it is our turn (five take 9 s)
 LOCKED_SECONDS = 4  # how long a foreign lock on an SQLite store is waited for; MLflow would wait 20 s at each step
 
 

@@ -157,22 +157,20 @@ def tradeoff_curve(evidence: CascadeEvidence, info: ModelInfo) -> list[dict[str,
             given[here] = np.where(answered[here][:, None], present, given[here])
         for language in np.unique(evidence.languages).tolist():
             here = evidence.languages == language
-            figures = _figures(evidence, here, answered, given)
-            points.append({"language": language, "disagreement": disagreement, **figures})
+            truth, second, known = evidence.truth[here], evidence.second[here], evidence.known[here]
+            share = float(answered[here].mean())
+            point = {
+                "language": language,
+                "disagreement": disagreement,
+                "rows": int(here.sum()),
+                "answered_by_first": round(share, 4),
+                "times_fewer_for_second": round(1 / max(1e-3, 1 - share), 2),  # at most a thousand, not infinitely
+                "equal_decisions": round(float((given[here] == second).mean()), 5),
+                "f1_macro": round(macro_f1(truth, given[here], known), 4),
+                "f1_macro_second": round(macro_f1(truth, second, known), 4),
+            }
+            points.append(point)
     return points
-
-
-def _figures(evidence: CascadeEvidence, here: Mask, answered: Mask, given: Mask) -> dict[str, float]:
-    truth, second, known = evidence.truth[here], evidence.second[here], evidence.known[here]
-    share = float(answered[here].mean())
-    return {
-        "rows": int(here.sum()),
-        "answered_by_first": round(share, 4),
-        "times_fewer_for_second": round(1 / max(1e-3, 1 - share), 2),  # at most a thousand times, not infinitely
-        "equal_decisions": round(float((given[here] == second).mean()), 5),
-        "f1_macro": round(macro_f1(truth, given[here], known), 4),
-        "f1_macro_second": round(macro_f1(truth, second, known), 4),
-    }
 
 
 def write_cascade(first: Path, second: Path, folder: Path, bands: Sequence[ConfidenceBand]) -> None:

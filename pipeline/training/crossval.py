@@ -124,31 +124,18 @@ def _transfer_fits(rows: Sequence[LabelledRow], places: Mapping[str, FoldRow], s
 def cross_validate(
     fits: Sequence[FoldFit], model: type[TextClassifier], setup: Setup
 ) -> tuple[list[Scores], list[CurvePoint]]:
-    """Fits and scores, in the order of the plan."""
+    """Scores of the rows held out and the learning curves, in which gold alone is watched, in the order of the plan."""
     scores, curve = [], []
     for fit in tqdm(fits, desc="cross-validation", unit="fit", disable=None):
-        fit_scores, fit_curve = _fit_and_score(fit, model(replace(setup, seed=fit.seed)))
-        scores += fit_scores
-        curve += fit_curve
-    return scores, curve
-
-
-def _fit_and_score(fit: FoldFit, classifier: TextClassifier) -> tuple[list[Scores], list[CurvePoint]]:
-    """What a model fitted so gives the rows held out, and its learning curve, in which gold alone is watched."""
-    common: dict[str, Any] = {"setting": fit.setting, "seed": fit.seed, "fold": fit.fold}
-    watched = [row for row in fit.held_out if row.provenance == "gold"]
-    curve = [
-        CurvePoint(
-            **common,
-            epoch=epoch.number,
-            loss=round(epoch.loss, DIGITS),
-            held_out_loss=None if epoch.held_out_loss is None else round(epoch.held_out_loss, DIGITS),
-        )
-        for epoch in classifier.fit(fit.training, watched)
-    ]
-    predicted = classifier.predict([row.text for row in fit.held_out])
-    scores = [
-        Scores(id=row.id, scores=tuple(round(float(value), DIGITS) for value in values), **common)
-        for row, values in zip(fit.held_out, predicted, strict=True)
-    ]
+        common: dict[str, Any] = {"setting": fit.setting, "seed": fit.seed, "fold": fit.fold}
+        classifier = model(replace(setup, seed=fit.seed))
+        for epoch in classifier.fit(fit.training, [row for row in fit.held_out if row.provenance == "gold"]):
+            watched = None if epoch.held_out_loss is None else round(epoch.held_out_loss, DIGITS)
+            point = CurvePoint(**common, epoch=epoch.number, loss=round(epoch.loss, DIGITS), held_out_loss=watched)
+            curve.append(point)
+        predicted = classifier.predict([row.text for row in fit.held_out])
+        del classifier  # else two models would be in memory once the next is made
+        for row, values in zip(fit.held_out, predicted, strict=True):
+            rounded = tuple(round(float(value), DIGITS) for value in values)
+            scores.append(Scores(id=row.id, scores=rounded, **common))
     return scores, curve
