@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from pipeline.classifiers.base import probabilities
-from pipeline.classifiers.quantization import EncoderShape
 from pipeline.classifiers.tfidf_regression import TfidfRegression
 from pipeline.classifiers.windows import WindowTokenizer, mean_direction, pool_windows
 from pipeline.core.arrays import Array
@@ -23,9 +21,8 @@ if TYPE_CHECKING:
 
 
 class CompactConfig(Record, frozen=True):
-    """What a compact model needs beside its weights."""
+    """What a compact model needs beside its graph."""
 
-    shape: EncoderShape
     prefix: str
     max_tokens: int
     tfidf_weight: float
@@ -85,10 +82,9 @@ class Compact:
 
 def _engine(folder: Path, facts: CompactConfig, threads: int) -> Engine:
     try:
-        from pipeline.classifiers.openvino import Engine
+        from pipeline.classifiers.openvino import GRAPH_FILE, Engine
     except ModuleNotFoundError as error:
         if error.name != "openvino":
             raise
         raise MissingPackageError(f"{folder}: needs the package openvino; run `pip install openvino`") from error
-    tensors = load_file(folder / "weights.safetensors")
-    return Engine(tensors, facts.shape, "float32" if facts.form == "float32" else "bfloat16", threads)
+    return Engine(folder / GRAPH_FILE, facts.max_tokens, threads, bfloat16=facts.form != "float32")

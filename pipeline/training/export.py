@@ -9,16 +9,14 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
 from pipeline.classifiers.compact import CompactConfig
 from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder, model_card
-from pipeline.classifiers.openvino import Engine
-from pipeline.classifiers.quantization import WORDS, EncoderShape, Tensors, to_float16, to_int8
+from pipeline.classifiers.openvino import GRAPH_FILE
 from pipeline.classifiers.transformer import TransformerConfig
 from pipeline.classifiers.windows import WindowTokenizer
 from pipeline.core.arrays import Mask
@@ -30,11 +28,10 @@ from pipeline.core.settings import Count, Probability, Settings, load_settings
 from pipeline.evaluation.metrics import macro_f1
 from pipeline.inference.classifier import Classifier
 from pipeline.labelling.exemplars import challenge_part, read_exemplars
+from pipeline.training.graph import Form, save_graph
 from pipeline.training.prune_vocabulary import needed_ids, prune_vocabulary
 
-Form = Literal["int8", "bfloat16", "float32"]
 COPIED_FILES = ("boilerplate.json", "explain", "tfidf")
-ENCODER_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
 
 
 def run_export(model: Path, labelled: Path, challenge: Path, settings: Path, out: Path, report: Path) -> None:
@@ -91,7 +88,7 @@ class SourceTransformer:
     """A trained transformer, read once, with the part of its vocabulary that the alphabet needs.
 
     Raises:
-        UserError: if the folder is damaged, or holds anything but a BERT-like encoder with gelu.
+        UserError: if the folder is damaged, or holds anything but a transformer.
     """
 
     def __init__(self, folder: Path, alphabet: Iterable[str]) -> None:
@@ -102,38 +99,10 @@ class SourceTransformer:
         self.facts = read_json(folder / "facts.json", TransformerConfig)
         config = read_json(folder / "encoder/config.json", dict[str, Any])
         tokenizer = read_json(folder / "encoder/tokenizer.json", dict[str, Any])
-        kept = needed_ids(tokenizer, alphabet)
-        self.tokenizer = prune_vocabulary(tokenizer, kept)
-        pad = int(np.searchsorted(kept, config.get("pad_token_id") or 0))
-        self.config = config | {"vocab_size": len(kept), "pad_token_id": pad}
-        head = load_file(folder / "head.safetensors")
-        self.tensors: Tensors = load_file(folder / "encoder/model.safetensors")
-        self.tensors |= {f"head.{name.removeprefix('linear.')}": tensor for name, tensor in head.items()}
-        self.tensors[WORDS] = self.tensors[WORDS][kept]
-
-    @property
-    def shape(self) -> EncoderShape:
-        """What the engine has to know beside the weights."""
-        kind, activation = self.config["model_type"], self.config["hidden_act"]
-        if kind not in ENCODER_TYPES or activation != "gelu":
-            raise UserError(f"{self.folder}: {kind} with {activation} can't be exported; BERT or RoBERTa with gelu can")
-        return EncoderShape(
-            layers=self.config["num_hidden_layers"],
-            heads=self.config["num_attention_heads"],
-            # RoBERTa keeps the positions up to that of the padding token free.
-            first_position=0 if kind == "bert" else self.config["pad_token_id"] + 1,
-            epsilon=self.config["layer_norm_eps"],
-            pooling=self.facts.pooling,
-        )
-
-    def reduced(self, form: Form, texts: Sequence[str], tokenizer: WindowTokenizer) -> Tensors:
-        """The weights in that form; `texts` show which values the inputs of a layer take."""
-        if form == "float32":
-            return self.tensors
-        if form == "bfloat16":  # kept as float16, which has three more bits and is as small
-            return to_float16(self.tensors)
-        engine = Engine(self.tensors, self.shape, "float32", self.info.threads, calibrating=True)
-        return to_int8(self.tensors, engine.input_ranges(tokenizer(texts).ids))
+        self.kept = needed_ids(tokenizer, alphabet)
+        self.tokenizer = prune_vocabulary(tokenizer, self.kept)
+        pad = int(np.searchsorted(self.kept, config.get("pad_token_id") or 0))
+        self.config = config | {"vocab_size": len(self.kept), "pad_token_id": pad}
 
 
 def write_compact(source: SourceTransformer, form: Form, texts: Sequence[str], folder: Path) -> None:
@@ -146,10 +115,9 @@ def write_compact(source: SourceTransformer, form: Form, texts: Sequence[str], f
     encoder.mkdir()
     write_json(encoder / "config.json", source.config)
     write_text(encoder / "tokenizer.json", json.dumps(source.tokenizer, ensure_ascii=False))
-    tensors = source.reduced(form, texts, WindowTokenizer(encoder, facts.prefix, facts.max_tokens))
-    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, folder / "weights.safetensors")
+    windows = WindowTokenizer(encoder, facts.prefix, facts.max_tokens)(texts).ids
+    save_graph(source.folder, facts.pooling, source.kept, form, windows, folder / GRAPH_FILE)
     config = CompactConfig(
-        shape=source.shape,
         prefix=facts.prefix,
         max_tokens=facts.max_tokens,
         tfidf_weight=facts.settings.tfidf_weight,

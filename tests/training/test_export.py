@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-import math
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import openvino as ov
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import AutoModel
 
 from pipeline import Classifier
 from pipeline.classifiers import openvino
 from pipeline.classifiers.base import Setup, model_class
 from pipeline.classifiers.model_folder import save_model_folder
-from pipeline.classifiers.openvino import Engine
-from pipeline.classifiers.quantization import WORDS, rows_in_int8, smoothquant_int8
+from pipeline.classifiers.openvino import GRAPH_FILE, Engine
 from pipeline.core.errors import UserError
 from pipeline.core.manifest import check_manifest
 from pipeline.core.schemas import LabelledRow, Labels
@@ -34,6 +37,7 @@ from pipeline.training.export import (
     judge_form,
     to_gate_row,
 )
+from pipeline.training.graph import Form, WordVectors, load_network, save_graph
 from pipeline.training.prune_vocabulary import needed_ids, prune_vocabulary
 from pipeline.training.train import train_model
 from tests.classifiers.test_classifiers import TRANSFORMER
@@ -108,31 +112,53 @@ def test_an_answer_does_not_hang_on_its_neighbours(trained: Path, tmp_path: Path
     assert scores(compact, texts[::-1])[::-1] == pytest.approx(alone, abs=1e-3)
 
 
-@pytest.mark.parametrize("form", ["float32", "bfloat16", "int8"])
-def test_padding_is_not_seen_and_attention_is_sharp(trained: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = SourceTransformer(trained, "")
-    tensors = dict(original.tensors)
-    for name in tensors:  # or a random encoder attends to all alike, and nothing would show
+def sharp(trained: Path, folder: Path) -> Path:
+    """The same model with sharp attention: a random encoder attends to all alike, and a wrong mask would not show."""
+    shutil.copytree(trained, folder)
+    weights = folder / "encoder/model.safetensors"
+    tensors = load_file(weights)
+    for name in tensors:
         if "attention.self.query.weight" in name or "attention.self.key.weight" in name:
             tensors[name] = tensors[name] * 20
-    chance = np.random.default_rng(0)
-    known = tensors[WORDS].shape[0]
+    save_file(tensors, weights, {"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize("form", ["float32", "bfloat16", "int8"])
+def test_padding_is_not_seen_and_attention_is_sharp(
+    trained: Path, form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sharp(trained, tmp_path / "sharp")
+    network = load_network(folder, "mean", np.arange(len(SourceTransformer(trained, "").kept)), "float32")
+    known, chance = network.body.config.vocab_size, np.random.default_rng(0)
     windows = [chance.integers(5, known, length).tolist() for length in (3, 15, 16, 17, 31, 40, 40, 59)]
-    expected = np.concatenate([reference(tensors, original.shape, window) for window in windows])
-    if form == "int8":
-        calibrating = Engine(tensors, original.shape, "float32", 1, calibrating=True)
-        tensors = smoothquant_int8(tensors, calibrating.input_ranges(windows))
-    precision: Any = "bfloat16" if form == "int8" else form
-    found = Engine(tensors, original.shape, precision, 2)(windows)[1]
-    assert np.abs(found - expected).mean() < {"float32": 1e-5, "bfloat16": 2e-3, "int8": 4e-3}[form] * expected.std()
-    monkeypatch.setattr(openvino, "HAS_VNNI", False)  # the way that is right on every processor
-    found = Engine(tensors, original.shape, precision, 2)(windows)[1]
-    assert np.abs(found - expected).mean() < {"float32": 1e-5, "bfloat16": 2e-3, "int8": 4e-3}[form] * expected.std()
+    textbook = AutoModel.from_pretrained(folder / "encoder", add_pooling_layer=False, dtype=torch.float64).eval()
+    with torch.no_grad():  # each window alone, without padding, in float64
+        alone = [textbook(torch.tensor([window])).last_hidden_state.mean(1) for window in windows]
+        expected = network.head.standardise(torch.cat(alone)).numpy()
+    save_graph(folder, "mean", np.arange(known), form, windows, tmp_path / GRAPH_FILE)
+    near = {"float32": 1e-5, "bfloat16": 4e-3, "int8": 4e-3}[form] * expected.std()
+    for has_vnni in (openvino.HAS_VNNI, False):  # without, inputs stay float32: right on every processor
+        monkeypatch.setattr(openvino, "HAS_VNNI", has_vnni)
+        found = Engine(tmp_path / GRAPH_FILE, 160, 2, bfloat16=form != "float32")(windows)[1]
+        assert np.abs(found - expected).mean() < near
+
+
+def test_int8_suits_what_reads_a_layer_and_leaves_the_rest(trained: Path, tmp_path: Path) -> None:
+    windows = [[0, 5, 6, 7, 2]] * 3
+    save_graph(trained, "mean", SourceTransformer(trained, "").kept, "int8", windows, tmp_path / GRAPH_FILE)
+    nodes = ov.Core().read_model(tmp_path / GRAPH_FILE).get_ops()
+    # in each of the 4 layers: what queries, keys and values are made from, what attention gives, what goes into gelu
+    assert [node.get_type_name() for node in nodes].count("FakeQuantize") == 3 * 4
+    kinds = [node.get_element_type() for node in nodes if node.get_type_name() == "Constant"]
+    assert kinds.count(ov.Type.i8) == 1 + 5 * 4  # words; queries, keys, values, output of attention, input of gelu
+    halved = {node.get_friendly_name() for node in nodes if node.get_element_type() == ov.Type.f16}
+    assert "self.body.encoder.layer.1.output.dense.weight_compressed" in halved
 
 
 @pytest.mark.parametrize(("in_hardware", "hint"), [(True, "bf16"), (False, "f32")])
 def test_bfloat16_is_asked_for_where_the_processor_has_it(
-    in_hardware: bool, hint: str, trained: Path, monkeypatch: pytest.MonkeyPatch
+    in_hardware: bool, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hints = []
 
@@ -141,40 +167,11 @@ def test_bfloat16_is_asked_for_where_the_processor_has_it(
             hints.append(settings["INFERENCE_PRECISION_HINT"])
 
     monkeypatch.setattr(openvino, "HAS_BFLOAT16", in_hardware)
+    monkeypatch.setattr(openvino, "_read_graph", lambda path: None)
     monkeypatch.setattr(openvino.ov, "Core", Core)
-    original = SourceTransformer(trained, "")
-    for precision in ("float32", "bfloat16"):
-        Engine(original.tensors, original.shape, precision, 1)._compiled.result()
+    for bfloat16 in (False, True):
+        Engine(Path("graph"), 512, 1, bfloat16=bfloat16)._compiled.result()
     assert hints == ["f32", hint]
-
-
-def reference(tensors: Any, shape: Any, window: list[int]) -> np.ndarray:
-    """Sentence vector of one window, by the textbook, in float64."""
-
-    def norm(x: np.ndarray, name: str) -> np.ndarray:
-        x = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + shape.epsilon)
-        return x * tensors[f"{name}.weight"] + tensors[f"{name}.bias"]
-
-    def linear(x: np.ndarray, name: str) -> np.ndarray:
-        return x @ tensors[f"{name}.weight"].T.astype(float) + tensors[f"{name}.bias"]
-
-    places = tensors["embeddings.position_embeddings.weight"][shape.first_position :][: len(window)]
-    x = tensors[WORDS][window].astype(float) + places + tensors["embeddings.token_type_embeddings.weight"][0]
-    x = norm(x, "embeddings.LayerNorm")
-    for number in range(shape.layers):
-        of = f"encoder.layer.{number}"
-        query, key, value = (
-            linear(x, f"{of}.attention.self.{part}").reshape(len(x), shape.heads, -1).swapaxes(0, 1)
-            for part in ("query", "key", "value")
-        )
-        powers = np.exp(query @ key.swapaxes(1, 2) / np.sqrt(query.shape[2]))
-        seen = (powers / powers.sum(2, keepdims=True) @ value).swapaxes(0, 1).reshape(x.shape)
-        x = norm(x + linear(seen, f"{of}.attention.output.dense"), f"{of}.attention.output.LayerNorm")
-        inner = linear(x, f"{of}.intermediate.dense")
-        inner *= 0.5 * (1 + np.vectorize(math.erf)(inner / math.sqrt(2)))
-        x = norm(x + linear(inner, f"{of}.output.dense"), f"{of}.output.LayerNorm")
-    pooled = x[0] if shape.pooling == "cls" else x.mean(0)
-    return ((pooled - tensors["head.centre"]) / tensors["head.scale"])[None]
 
 
 def test_a_window_that_fails_is_an_error_and_the_engine_goes_on(
@@ -191,11 +188,10 @@ def test_a_window_that_fails_is_an_error_and_the_engine_goes_on(
 def test_the_first_form_that_passes_is_taken_and_none_is_an_error(
     trained: Path, tmp_path: Path, judging: list[GateRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spoilt(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        small, scale = rows_in_int8(matrix)
-        return np.roll(small, 7, axis=0), scale
+    def spoilt(vectors: torch.Tensor) -> WordVectors:
+        return WordVectors(vectors.roll(7, 0))
 
-    monkeypatch.setattr("pipeline.classifiers.quantization.rows_in_int8", spoilt)
+    monkeypatch.setattr("pipeline.training.graph.WordVectors", spoilt)
     settings = gate("int8", "float32", equal_decisions=1.0, f1_loss=0.0)
     tried = made(trained, tmp_path / "model", judging, settings)
     assert list(tried) == ["int8", "float32"]
@@ -255,21 +251,8 @@ def test_pieces_with_other_letters_leave_and_what_has_no_letter_stays() -> None:
 
 
 @given(st.integers(0, 2**31), st.floats(0.01, 100))
-def test_a_row_in_int8_is_within_half_a_step(seed: int, spread: float) -> None:
-    matrix = np.random.default_rng(seed).normal(0, spread, (5, 7)).astype(np.float32)
-    small, scale = rows_in_int8(matrix)
-    assert np.abs(small * scale - matrix).max() <= scale.max() * 0.5001
-    assert (np.abs(small).max(axis=1) == 127).all()
-
-
-def test_what_the_weights_take_over_the_inputs_lose() -> None:
-    rng = np.random.default_rng(0)
-    weights = rng.normal(0, 1, (6, 4)).astype(np.float32)
-    inputs = rng.normal(0, (1, 1, 50, 1), (30, 4)).astype(np.float32)
-    small = smoothquant_int8({"a.weight": weights}, {("a",): (inputs, inputs)})
-    shift = small["a.input_scale"]
-    assert shift[2] == shift.max()
-    restored = small["a.weight"] * small["a.weight_scale"] / shift
-    assert restored == pytest.approx(weights, abs=0.1)
-    low, high = small["a.input_range"]
-    assert (low, high) == pytest.approx(((inputs / shift).min(), (inputs / shift).max()))
+def test_a_word_in_int8_is_within_half_a_step(seed: int, spread: float) -> None:
+    vectors = torch.tensor(np.random.default_rng(seed).normal(0, spread, (5, 7)), dtype=torch.float32)
+    small = WordVectors(vectors)
+    assert (small(torch.arange(5)) - vectors).abs().max() <= small.scale.max() * 0.5001
+    assert (small.rounded.abs().amax(1) == 127).all()
