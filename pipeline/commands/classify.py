@@ -21,34 +21,31 @@ PASSED_ON = ("inputs", "out", "format", "encoding", "workers", "cache", "quarant
 @click.option(
     "--model",
     default="models/compact",
-    show_default=True,
     help="Model folder, or where MLflow has one: models:/taqyryp@champion.",
 )
 @click.option(
     "--unit",
     type=click.Choice(["article", "paragraph"]),
     default="article",
-    show_default=True,
     help="article: split each text as training did. paragraph: each record is one, never split or rejected.",
 )
 @click.option(
     "--level",
     type=click.Choice(["paragraph", "article", "both"]),
     default="paragraph",
-    show_default=True,
     help="A row for each paragraph, for each article, or both (articles go to OUT's name with .articles).",
 )
 @click.option("--format", metavar="txt|html|jsonl|csv|tsv|parquet", help="Of all inputs, whatever their endings.")
 @click.option("--encoding", help="Of all inputs, instead of finding it out.")
-@click.option("--text-field", default="text", show_default=True, metavar="COLUMN", help="Column with the text.")
+@click.option("--text-field", default="text", metavar="COLUMN", help="Column with the text.")
 @click.option("--id-field", metavar="COLUMN", help="Column with the id.  [default: id, if there is one]")
 @click.option("--title-field", metavar="COLUMN", help="Column with the article's title.")
 @click.option("--threshold", "thresholds", multiple=True, metavar="THEME=P", help="Instead of the model's own; repeat.")
-@click.option("--themes", metavar="THEME,…", default="", help="Only these.")
+@click.option("--themes", metavar="THEME,…", help="Only these.")
 @click.option("--top-k", type=int, metavar="K", help="At most the K most probable of the themes given.")
 @click.option("--explain", is_flag=True, help="Add why: words that weighed, rules, nearest training paragraphs.")
 @click.option("--no-text", is_flag=True, help="Leave the text out of the rows.")
-@click.option("--workers", type=click.IntRange(0), default=0, help="Processes.  [default: by cores and model]")
+@click.option("--workers", type=click.IntRange(0), help="Processes.  [default: by cores and model]")
 @click.option("--cache", type=FILE, help="Folder that remembers scores from run to run.")
 @click.option("--quarantine", type=FILE, help="What could not be classified.  [default: OUT's name, .quarantine.jsonl]")
 @click.option("--summary", type=FILE, help="The counts as JSON.")
@@ -68,7 +65,7 @@ def classify(**given: Any) -> None:
     from pipeline.inference.classifier import PredictOptions
     from pipeline.inference.readers.schema import Fields
 
-    wanted = tuple(name.strip() for name in given["themes"].split(",") if name.strip())
+    wanted = tuple(name.strip() for name in (given["themes"] or "").split(",") if name.strip())
     choice = PredictOptions(thresholds=_parsed(given["thresholds"]), themes=wanted, top_k=given["top_k"])
     request = BatchRequest(
         model=_folder(given["model"]),

@@ -2,18 +2,16 @@
 
 import os
 import sys
-from typing import NoReturn
 
 import click
 
-from pipeline.commands import data, models, reports
-from pipeline.commands.classify import classify
+from pipeline.commands import classify, data, models, reports
 from pipeline.core.errors import UserError
 
 TELEMETRY_OFF = ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True})
 @click.version_option(package_name="taqyryp")
 def cli() -> None:
     """Find themes in the paragraphs of Kazakh and Russian news.
@@ -22,8 +20,7 @@ def cli() -> None:
     """
 
 
-cli.add_command(classify)
-for module in (data, models, reports):
+for module in (classify, data, models, reports):
     for value in vars(module).values():
         if isinstance(value, click.Command):
             cli.add_command(value)
@@ -39,13 +36,10 @@ def main() -> None:
     try:
         cli(prog_name="taqyryp")
     except UserError as error:
-        _stop(str(error))
+        message = str(error)
     except ModuleNotFoundError as error:  # `pip install .` is enough for `classify` alone
         if error.name is None or error.name.partition(".")[0] == "pipeline":
             raise
-        _stop(f"{error.name} is not installed; `pip install '.[pipeline]'` brings what this command needs")
-
-
-def _stop(message: str) -> NoReturn:
+        message = f"{error.name} is not installed; `pip install '.[pipeline]'` brings what this command needs"
     click.echo(f"taqyryp: {message}", err=True)
     sys.exit(1)

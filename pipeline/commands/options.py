@@ -12,9 +12,9 @@ FILE = click.Path(path_type=Path)
 
 def path(name: str, text: str, *, required: bool = True, default: str | None = None) -> Callable[[F], F]:
     """An option that names a file or a folder; one with a default is not required."""
-    if default is None:  # not handed on: to click, a default of None is a value, and nothing is missing
-        return click.option(f"--{name}", type=FILE, required=required, help=text)
-    return click.option(f"--{name}", type=FILE, default=default, show_default=True, help=text)
+    # A default of None is not handed on: to click it is a value, and nothing would be missing.
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    return click.option(f"--{name}", type=FILE, required=required and default is None, help=text, **given)
 
 
 boilerplate = path("boilerplate", "What boilerplate looks like (YAML).")

@@ -62,9 +62,7 @@ def compare(**given: Any) -> None:
 @click.command()
 @options.path("model", "Folder of a trained model.")
 @options.challenge
-@click.option(
-    "--part", type=click.Choice(["dev", "final"]), default="dev", show_default=True, help="final is read once."
-)
+@click.option("--part", type=click.Choice(["dev", "final"]), default="dev", help="final is read once.")
 @options.settings
 @options.path("out", "Folder for figures and mistakes.")
 def challenge(**given: Any) -> None:

@@ -47,7 +47,7 @@ class BatchRequest:
     fields: Fields = field(default_factory=Fields)
     format: str | None = None
     encoding: str | None = None
-    workers: int = 0
+    workers: int | None = None
     quarantine: Path | None = None
     summary: Path | None = None
     cache: Path | None = None
@@ -84,11 +84,10 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     request.options.choice.check(facts.labels.names)
     _check(request)
     themes = request.options.choice.themes or facts.labels.names
-    ids = array("Q")
     try:
         with _shards_folder(request) as folder:
-            left_over = any(not path.name.startswith(".") for path in folder.iterdir())
-            names, resumed, counts = _run(request, folder, checked, ids, say)
+            left_over = {path.name for path in folder.glob("[!.]*")}
+            names, counts, repeated_ids = _run(request, folder, checked, say)
             if request.out != STDOUT:
                 _write_outputs(request, folder, names, themes, counts)
     except WorkerError as error:
@@ -97,10 +96,10 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
         if error.errno in DISK_FULL:
             raise UserError(f"{request.out}: {error.strerror}; {request.remedy}") from error
         raise
+    resumed = len(left_over.intersection(names))
     if left_over and not resumed:
         say("an earlier run had other inputs, another model or other options: nothing of it was used")
-    repeated = len(ids) - len(np.unique(np.asarray(ids)))
-    summary = summarise(counts, repeated, {theme: facts.label_rates[theme] for theme in themes}, model)
+    summary = summarise(counts, repeated_ids, {theme: facts.label_rates[theme] for theme in themes}, model)
     if request.summary:
         write_json(request.summary, summary)
     say(format_summary(summary, time.monotonic() - began, resumed))
@@ -165,22 +164,21 @@ def _shards_folder(request: BatchRequest) -> Iterator[Path]:
 
 
 def _run(
-    request: BatchRequest, folder: Path, checked: tuple[ModelInfo, str], ids: array[int], say: Say
-) -> tuple[list[str], int, BatchCounts]:
-    """Does all shards; the names of those committed, how many an earlier run had committed, and all counts."""
+    request: BatchRequest, folder: Path, checked: tuple[ModelInfo, str], say: Say
+) -> tuple[list[str], BatchCounts, int]:
+    """Does all shards: their names, all counts, and how many ids stand more than once."""
     workers, threads = _workers_and_threads(request)
     job = ShardJob(request.model, checked, request.options, folder, threads, request.cache)
-    meter = ReadMeter()
+    meter, ids = ReadMeter(), array("Q")
     records = read_records(request.inputs, request.format, request.fields, request.encoding, meter)
     shards = cut_shards(_noting_ids(records, ids), job.key, meter)
-    names, resumed, counts, failed = [], 0, BatchCounts(), list[dict[str, Any]]()
+    names, counts, failed = [], BatchCounts(), list[dict[str, Any]]()
     with tqdm(unit="B", unit_scale=True, disable=None, leave=False) as bar:
-        for shard, done_before in run_shards(shards, job, workers):
+        for shard in run_shards(shards, job, workers):
             counts.add(shard_counts(folder / shard.name))
             if request.out == STDOUT:
                 failed += _print(folder / shard.name)
             names.append(shard.name)
-            resumed += done_before
             bar.total = meter.total or None
             bar.set_postfix_str(f"{counts.rows:,} rows", refresh=False)
             bar.update(shard.read - bar.n)
@@ -189,7 +187,7 @@ def _run(
     else:
         for row in failed:
             say(f"{row['source']}: {row['id']}: {row['reason']}")
-    return names, resumed, counts
+    return names, counts, len(ids) - len(np.unique(np.asarray(ids)))
 
 
 def _workers_and_threads(request: BatchRequest) -> tuple[int, int]:

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from pipeline.classifiers.decision import Prediction
 from pipeline.core.errors import UserError
 from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow
 from pipeline.inference.batch.summary import BatchCounts
 from pipeline.inference.batch.writers import ARTICLE_KEYS, PARAGRAPH_KEYS, TableColumns
 from pipeline.inference.classifier import Classifier, PredictOptions
+from pipeline.inference.readers.pages import extract_article
 from pipeline.inference.readers.schema import Fields, InputRecord, input_record_or_reason
 from pipeline.text.language import detect
 from pipeline.text.normalize import prepare
@@ -106,24 +106,21 @@ def _classified(
     )
     for record, paragraphs, rejected in split:
         origin: dict[str, Any] = {"source": record.source, "article": record.id, "model": classifier.name}
-        rows = [_judged_row(paragraph, next(predictions), origin) for paragraph in paragraphs]
+        rows = [
+            ResultRow(
+                **origin,
+                **msgspec.structs.asdict(prediction),
+                id=paragraph.id,
+                position=paragraph.position,
+                language=paragraph.language,
+                text=paragraph.text,
+                status=prediction.status,
+            )
+            for paragraph, prediction in zip(paragraphs, islice(predictions, len(paragraphs)), strict=True)
+        ]
         for line in rejected:
             rows.append(ResultRow(**origin, id=f"{record.id}-line-{line.line}", text=line.text, reason=line.reason))
         yield record, rows
-
-
-def _judged_row(paragraph: Paragraph, prediction: Prediction, origin: Mapping[str, Any]) -> ResultRow:
-    return ResultRow(
-        **origin,
-        id=paragraph.id,
-        position=paragraph.position,
-        language=paragraph.language,
-        text=paragraph.text,
-        themes=prediction.themes,
-        undecided=prediction.undecided,
-        scores=prediction.scores,
-        status=prediction.status,
-    )
 
 
 def _split(
@@ -147,8 +144,6 @@ def _split(
 
 
 def _article_of_page(record: InputRecord) -> InputRecord:
-    from pipeline.inference.readers.pages import extract_article
-
     try:
         title, text = extract_article(record.text)
     except UserError as error:

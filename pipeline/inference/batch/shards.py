@@ -142,8 +142,8 @@ def read_section(path: Path, name: str) -> bytes:
         return file.read(sizes[name])
 
 
-def run_shards(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterator[tuple[Shard, bool]]:
-    """Each shard in order once it is committed, and whether an earlier run had committed it.
+def run_shards(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterator[Shard]:
+    """Each shard in order once it is committed; one that an earlier run had committed is not done again.
 
     A job of a single shard is done in this process: starting another takes longer.
 
@@ -156,17 +156,16 @@ def run_shards(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterator
     yield from _run_here(stream, job) if workers == 1 or len(first) < 2 else _run_in_pool(stream, job, workers)
 
 
-def _run_here(shards: Iterable[Shard], job: ShardJob) -> Iterator[tuple[Shard, bool]]:
+def _run_here(shards: Iterable[Shard], job: ShardJob) -> Iterator[Shard]:
     worker: Worker | None = None
     for shard in shards:
-        done_before = (job.folder / shard.name).exists()
-        if not done_before:
+        if not (job.folder / shard.name).exists():
             worker = worker or Worker(job)
             worker(shard.name, shard.records)
-        yield shard, done_before
+        yield shard
 
 
-def _run_in_pool(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterator[tuple[Shard, bool]]:
+def _run_in_pool(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterator[Shard]:
     """At most two shards for each worker are under way: the next is ready, and memory stays bounded."""
     under_way: deque[tuple[Shard, Future[None] | None]] = deque()
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (job,))
@@ -174,10 +173,8 @@ def _run_in_pool(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterat
         for shard in shards:
             done_before = (job.folder / shard.name).exists()
             under_way.append((shard, None if done_before else _submit(shard, job, pool)))
-            if len(under_way) > 2 * workers:
-                yield _finished(*under_way.popleft())
-        while under_way:
-            yield _finished(*under_way.popleft())
+            yield from _finished(under_way, keep=2 * workers)
+        yield from _finished(under_way, keep=0)
     except BrokenProcessPool as error:
         raise WorkerError("a worker died, perhaps for lack of memory") from error
     except KeyboardInterrupt:
@@ -195,10 +192,12 @@ def _submit(shard: Shard, job: ShardJob, pool: ProcessPoolExecutor) -> Future[No
     return pool.submit(_work, shard.name, waiting)
 
 
-def _finished(shard: Shard, future: Future[None] | None) -> tuple[Shard, bool]:
-    if future:
-        future.result()
-    return shard, future is None
+def _finished(under_way: deque[tuple[Shard, Future[None] | None]], keep: int) -> Iterator[Shard]:
+    while len(under_way) > keep:
+        shard, future = under_way.popleft()
+        if future:
+            future.result()
+        yield shard
 
 
 _WORKER: list[Worker] = []

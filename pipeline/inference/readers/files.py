@@ -79,7 +79,7 @@ class Source:
             yield cast(BinaryIO, sys.stdin.buffer)
             return
         with ExitStack() as stack:
-            stream: Any = stack.enter_context(_open_metered(self.path, self.meter))
+            stream: Any = stack.enter_context(io.BufferedReader(_Metered(self.path, self.meter), BUFFER))
             if self.member:
                 archive = stack.enter_context(zipfile.ZipFile(stream))
                 if archive.getinfo(self.member).flag_bits & ENCRYPTED:
@@ -90,8 +90,7 @@ class Source:
             elif self.packed == ".zst":
                 import pyarrow
 
-                unpacked = pyarrow.CompressedInputStream(pyarrow.PythonFile(stream, mode="r"), "zstd")
-                stream = io.BufferedReader(unpacked, BUFFER)
+                stream = io.BufferedReader(pyarrow.input_stream(stream, compression="zstd"), BUFFER)
             yield stream
 
 
@@ -113,7 +112,7 @@ def find_sources(inputs: Sequence[Path], format_: str | None, meter: ReadMeter) 
         elif path.suffix.lower() == ".zip":
             yield from _zip_members(path, name, format_, meter)
         else:
-            yield _source(path.name, name, format_, path, meter)
+            yield _source(name, format_, path, meter)
 
 
 def _files_of(path: Path) -> list[tuple[Path, str]]:
@@ -171,11 +170,9 @@ def _size_or_reason(path: Path) -> tuple[int, str]:
     return status.st_size, "" if stat.S_ISREG(status.st_mode) else "a pipe or device, no file"
 
 
-def _source(
-    file: str, name: str, format_: str | None, path: Path, meter: ReadMeter, member: str = ""
-) -> Source | InputRecord:
+def _source(name: str, format_: str | None, path: Path, meter: ReadMeter, member: str = "") -> Source | InputRecord:
     """How to read a file, by its endings."""
-    bare, packed = PurePosixPath(file), ""
+    bare, packed = PurePosixPath(name), ""
     if bare.suffix.lower() in PACKED:
         bare, packed = bare.with_suffix(""), bare.suffix.lower()
     ending = bare.suffix.lower()
@@ -192,7 +189,7 @@ def _source(
 def _zip_members(path: Path, name: str, format_: str | None, meter: ReadMeter) -> Iterator[Source | InputRecord]:
     """The files of a zip archive by name."""
     try:
-        with _open_metered(path, meter) as stream, zipfile.ZipFile(stream) as archive:
+        with zipfile.ZipFile(path) as archive:
             members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
     except DAMAGED as error:
         yield InputRecord(id=path.name, source=name, reason=f"no zip archive that can be read ({error})")
@@ -200,11 +197,7 @@ def _zip_members(path: Path, name: str, format_: str | None, meter: ReadMeter) -
     if not members:
         yield InputRecord(id=path.name, source=name, reason="empty")
     for member in members:
-        yield _source(PurePosixPath(member).name, f"{name}/{member}", format_, path, meter, member)
-
-
-def _open_metered(path: Path, meter: ReadMeter) -> io.BufferedReader:
-    return io.BufferedReader(_Metered(path, meter), BUFFER)
+        yield _source(f"{name}/{member}", format_, path, meter, member)
 
 
 class _Metered(io.FileIO):

@@ -69,8 +69,7 @@ def _whole(stream: BinaryIO, source: Source, fields: Fields, encoding: str | Non
         try:
             encoding = encoding_by_letters(data)
         except RecordError:  # too short to be sure: then what the page says of itself
-            encoding = declared_encoding(data)
-            if not encoding:
+            if not (encoding := declared_encoding(data)):
                 raise
     try:
         text = data.decode(encoding) if encoding else decode(data, "")
@@ -176,16 +175,12 @@ def _parquet(stream: BinaryIO, source: Source, fields: Fields, encoding: str | N
                     try:
                         record = to_input_record(row, source.name, id_, fields)
                     except RecordError as flaw:
-                        yield _failed(source, f"row {number}: {flaw}", id_)
-                    else:
-                        yield msgspec.structs.replace(record, carried=_as_json(record.carried))
+                        record = _failed(source, f"row {number}: {flaw}", id_)
+                    # As JSON has them: dates, decimals and (by `str`, msgspec lacks them) nanoseconds as text, NaN as null.
+                    carried = msgspec.json.decode(msgspec.json.encode(record.carried, enc_hook=str))
+                    yield msgspec.structs.replace(record, carried=carried)
         except (pyarrow.ArrowException, UnicodeDecodeError) as error:
             raise RecordError(f"after row {number}: {error}") from error
-
-
-def _as_json(carried: dict[str, Any]) -> Any:
-    """Columns as JSON has them: dates and decimals as text, no NaN. What even that lacks (nanoseconds) is text, too."""
-    return msgspec.json.decode(msgspec.json.encode(carried, enc_hook=str))
 
 
 READERS = {"txt": _whole, "html": _whole, "jsonl": _jsonl, "csv": _table, "tsv": _table, "parquet": _parquet}
