@@ -176,7 +176,7 @@ def _parquet(stream: BinaryIO, source: Source, fields: Fields, encoding: str | N
                         record = to_input_record(row, source.name, id_, fields)
                     except RecordError as flaw:
                         record = _failed(source, f"row {number}: {flaw}", id_)
-                    # As JSON has them: dates, decimals and (by `str`, msgspec lacks them) nanoseconds as text, NaN as null.
+                    # As JSON has them: NaN is null; dates, decimals and (by `str`) nanoseconds are text.
                     carried = msgspec.json.decode(msgspec.json.encode(record.carried, enc_hook=str))
                     yield msgspec.structs.replace(record, carried=carried)
         except (pyarrow.ArrowException, UnicodeDecodeError) as error:
