@@ -15,6 +15,10 @@ HALF = 0.5
 """The highest threshold that is preferred (see `_highest_good`), and the one where no theme has a positive row."""
 
 
+ROUNDING = 1e-4
+"""Scores nearer than this are not told apart: another processor may put them the other way round."""
+
+
 class DecisionSettings(Settings, frozen=True):
     """Section `decision` of configs/pipeline.yaml."""
 
@@ -88,9 +92,10 @@ def _shrunk(values: Array, truth: Mask, common: float, settings: DecisionSetting
 
 
 def _candidates(values: Array) -> Array:
-    """Every threshold that tells two scores apart: the midpoints, and one below all of them."""
+    """Every threshold that tells two scores apart: midpoints of those over `ROUNDING` apart, and one below them all."""
     distinct = np.unique(values)
-    return np.concatenate([distinct[:1] / 2, (distinct[1:] + distinct[:-1]) / 2])
+    apart = np.diff(distinct) > ROUNDING
+    return np.concatenate([distinct[:1] / 2, (distinct[1:] + distinct[:-1])[apart] / 2])
 
 
 def _highest_good(candidates: Array, f1: Array, tolerance: float) -> float:
