@@ -7,6 +7,7 @@ import click
 
 from pipeline.commands import classify, data, models, reports
 from pipeline.core.errors import UserError
+from pipeline.core.inputs import note_code
 
 TELEMETRY_OFF = ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY")
 
@@ -33,6 +34,7 @@ def main() -> None:
     """
     for variable in TELEMETRY_OFF:
         os.environ.setdefault(variable, "true")
+    note_code()
     try:
         cli(prog_name="taqyryp")
     except UserError as error:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pipeline.core.errors import UserError
+from pipeline.core.inputs import check_inputs, note_input, note_own_folder
 
 _T = TypeVar("_T")
 Say = Callable[[str], None]
@@ -28,9 +29,11 @@ def read_bytes(path: Path) -> bytes:
         UserError: if there is no such file or it can't be read.
     """
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    note_input(path, sha256(data))
+    return data
 
 
 def read_jsonl(path: Path, type_: type[_T]) -> list[_T]:
@@ -106,6 +109,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """A path to write a file to, which takes the place of `path` when the block ends without an exception."""
     with _temporary_path(path) as temporary:
         yield temporary
+        check_inputs()
         temporary.replace(path)
 
 
@@ -115,6 +119,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     with _temporary_path(path) as temporary:
         temporary.mkdir()
         yield temporary
+        check_inputs()
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
 
@@ -124,6 +129,7 @@ def _temporary_path(path: Path) -> Iterator[Path]:
     """The name of `path` in a hidden folder beside it: on the same file system, so that a rename moves it at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        note_own_folder(Path(folder))
         yield Path(folder) / path.name
 
 
@@ -135,4 +141,6 @@ def sha256(data: bytes) -> str:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    note_input(path, digest)
+    return digest

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -117,6 +121,32 @@ def test_another_choice_of_thresholds_repeats_no_cross_validation(fresh: Project
     fresh.replace("configs/pipeline.yaml", "f1_tolerance: 0.01", "f1_tolerance: 0.2")
     stages = fresh.repro("thresholds@tfidf", "train@tfidf")
     assert stages == ["thresholds@tfidf", "train@tfidf"]
+
+
+def test_an_edit_while_a_stage_runs_is_not_recorded(fresh: Project) -> None:
+    """DVC would hash the edited file when the stage has ended, and say that all is up to date."""
+    fresh.replace("configs/tfidf.yaml", "C: 10", "C: 0.5")
+    lock = (fresh.folder / "dvc.lock").read_bytes()
+    command = ["dvc", "repro", "--single-item", "crossval@tfidf"]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=fresh.folder, env=fresh.environment, **options) as repro:
+        while repro.poll() is None and not _fits(repro.pid):
+            time.sleep(0.1)
+        fresh.replace("configs/tfidf.yaml", "C: 0.5", "C: 20")
+        printed, _ = repro.communicate(timeout=600)
+    assert repro.returncode != 0
+    assert "configs/tfidf.yaml: was changed while crossval@tfidf ran; nothing is written" in printed
+    assert (fresh.folder / "dvc.lock").read_bytes() == lock
+    assert fresh.repro("--single-item", "crossval@tfidf") == ["crossval@tfidf"]
+
+
+def _fits(parent: int) -> bool:
+    """Whether a process below this one has loaded scikit-learn, which it does once it has read its settings."""
+    try:
+        below = psutil.Process(parent).children(recursive=True)
+        return any("/sklearn/" in part.path for process in below for part in process.memory_maps())
+    except psutil.Error:  # one has just ended
+        return False
 
 
 def test_dvc_shows_metrics_plots_and_experiments(fresh: Project) -> None:
