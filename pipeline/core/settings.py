@@ -31,6 +31,15 @@ RENAMED_KEYS = {
 _T = TypeVar("_T")
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: DVC writes 2e-05, which PyYAML, at YAML 1.1, takes for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), [*"-+.0123456789"]
+)
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of all settings: immutable, unknown keys refused, no defaults, so that the YAML file shows every value."""
 
@@ -42,7 +51,7 @@ def load_settings(path: Path, type_: type[_T]) -> _T:
         UserError: naming file, key, value and expectation.
     """
     try:
-        data = yaml.safe_load(read_bytes(path))
+        data = yaml.load(read_bytes(path), _Loader)
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend the file") from error
     return _converted(data, type_, path)

@@ -46,6 +46,17 @@ def test_a_broken_value_is_named(old: str, new: str, parts: list[str], tmp_path:
         assert part in str(error.value)
 
 
+@pytest.mark.parametrize("number", ["2e-05", "2E-05", "2.0e-05", "+.2e-4", "200.e-7", "0.00002"])
+def test_numbers_load_as_dvc_writes_them(number: str, tmp_path: Path) -> None:
+    path = written(tmp_path, TFIDF.replace("C: 10", f"C: {number}"))
+    assert load_settings(path, TfidfSettings).C == 2e-5
+
+
+def test_what_only_looks_like_a_number_is_text(tmp_path: Path) -> None:
+    path = written(tmp_path, "[1e5x, e-05, 2e-05 and more, 1.2.3e4]")
+    assert load_settings(path, list[str]) == ["1e5x", "e-05", "2e-05 and more", "1.2.3e4"]
+
+
 class OuterSettings(Settings, frozen=True):
     """Settings with others inside, as configs/transformer.yaml has them."""
 
