@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -11,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.inference.batch import job, workers
+from pipeline.classifiers.model_folder import inspect_model_folder
+from pipeline.core.errors import UserError
+from pipeline.inference.batch import job, shards, workers
+from pipeline.inference.batch.rows import BatchOptions
 from pipeline.inference.batch.workers import Allowance, control_groups, find_allowance, plan_workers
 from tests.conftest import ROOT
 
@@ -185,6 +191,50 @@ def test_the_summary_says_that_memory_was_short(folder: Path, tmp_path: Path, mo
     monkeypatch.setattr(job, "find_allowance", lambda: Allowance(1, GB // 4))
     job.run_batch(request, said.append)
     assert said[-1].endswith(" rows/s")
+
+
+def test_the_command_runs_without_what_linux_has(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def access(path: Path, mode: int, *, effective_ids: bool = False) -> bool:
+        if effective_ids:
+            raise NotImplementedError
+        return True
+
+    def flock(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(workers, "MOUNTS", tmp_path / "none")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())  # musl and macOS: no mallopt
+    monkeypatch.setattr(os, "access", access)
+    monkeypatch.setattr(fcntl, "flock", flock)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.txt").write_text("Мектеп оқушыларына адалдық сабағы өтті.")
+    (tmp_path / "in/loop").symlink_to(tmp_path / "in")
+    said: list[str] = []
+    job.run_batch(job.BatchRequest([tmp_path / "in"], tmp_path / "o.jsonl", folder), said.append)
+    parts, out = tmp_path / "o.jsonl.parts", tmp_path / "o.jsonl"
+    assert said[0] == f"{parts}: cannot be locked (No locks available); see to it that no other process writes {out}"
+    assert "a link to a folder that is read already 1" in said[1]
+    assert out.read_bytes().count(b"\n") == 1
+    assert not parts.exists()
+
+
+@pytest.mark.parametrize("failure", [OSError, AttributeError])
+def test_a_worker_needs_no_glibc(failure: type[Exception], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_library(name: str | None) -> None:
+        raise failure
+
+    monkeypatch.setattr(ctypes, "CDLL", no_library)
+    checked = inspect_model_folder(folder)
+    assert shards.Worker(shards.ShardJob(folder, checked, BatchOptions(), folder))
+
+
+def test_an_input_by_another_name_is_no_output(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "news.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "News.jsonl").hardlink_to(tmp_path / "news.jsonl")  # one file, as where case does not count
+    request = job.BatchRequest([tmp_path / "news.jsonl"], tmp_path / "News.jsonl", folder)
+    with pytest.raises(UserError, match=r"News\.jsonl: lies in the input .*/news\.jsonl; write it elsewhere"):
+        job.run_batch(request, print)
 
 
 @pytest.mark.parametrize(("quota", "cores"), [("100000", 1), ("-1", None)])

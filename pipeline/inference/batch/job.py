@@ -86,7 +86,7 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     themes = request.options.choice.themes or facts.labels.names
     workers, threads, note = plan_workers(request.model, request.workers, find_allowance())
     try:
-        with _shards_folder(request) as folder:
+        with _shards_folder(request, say) as folder:
             left_over = {path.name for path in folder.glob("[!.]*")}
             names, counts, repeated_ids = _run(request, folder, checked, (workers, threads), say)
             if request.out != STDOUT:
@@ -127,15 +127,23 @@ def _check(request: BatchRequest) -> None:
             "".encode(request.encoding)
         except LookupError:
             raise UserError(f"--encoding {request.encoding}: no such encoding; utf-8 and cp1251 are two") from None
-    inputs = {path.resolve(): path for path in request.inputs if path != STDIN}
+    inputs = {_identity(path): path for path in request.inputs if path != STDIN}
     for out in [*request.outputs().values(), *([request.summary] if request.summary else [])]:
         for path in (out.resolve(), *out.resolve().parents):
-            if path in inputs:
-                raise UserError(f"{out}: lies in the input {inputs[path]}; write it elsewhere")
+            if (identity := _identity(path)) in inputs:
+                raise UserError(f"{out}: lies in the input {inputs[identity]}; write it elsewhere")
+
+
+def _identity(path: Path) -> object:
+    """Equal for all names of one file, and it has several where case does not count, as on a Mac."""
+    try:
+        return (status := path.stat()).st_dev, status.st_ino
+    except OSError:  # not there: equal to nothing
+        return object()
 
 
 @contextmanager
-def _shards_folder(request: BatchRequest) -> Iterator[Path]:
+def _shards_folder(request: BatchRequest, say: Say) -> Iterator[Path]:
     """The folder of the shards until the output is whole: beside it, and locked.
 
     What goes to stdout or comes from stdin can't be written or read again, so its shards don't stay.
@@ -155,6 +163,8 @@ def _shards_folder(request: BatchRequest) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{out}: another process is writing it; wait for it, or give another name") from None
+        except OSError as error:  # some network folders know no locks
+            say(f"{folder}: cannot be locked ({error.strerror}); see to it that no other process writes {out}")
         try:
             yield folder
         except BaseException:

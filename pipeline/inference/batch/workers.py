@@ -1,7 +1,6 @@
 """How many processes classify, with how many threads each: what cores, CPU quota and memory of this machine allow.
 
-Own code, since nothing small counts it all: Python knows affinity alone, and loky (joblib's) the topmost control group
-(its issue 634); neither looks at memory.
+Own code: Python knows affinity alone, loky (joblib's) the topmost control group (its issue 634), and neither memory.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from typing import NamedTuple
 
 MEMBERSHIPS, MOUNTS = Path("/proc/self/cgroup"), Path("/proc/self/mountinfo")
 """Linux's; elsewhere there are no such files and no control groups."""
-MEMORY_LIMITS = ("memory.max", "memory.high", "memory.limit_in_bytes")
 READER_BYTES, WORKER_BYTES, FOLDER_TIMES = 50_000_000, 100_000_000, 6
 """Memory of the process that reads and cuts (measured: 40 MB), and of a worker: this much, and so many times what the
-model takes on disk. Measured at most: TF-IDF, 21 MB, .21 GB; compact, 102 MB, .70 GB; transformer, 491 MB, 2.7 GB."""
+model takes on disk. Measured at most: TF-IDF 21 MB, .21 GB; compact 102 MB, .70; transformer 491 MB, 1.1 to 2.7."""
 
 
 class Allowance(NamedTuple):
@@ -27,10 +25,10 @@ class Allowance(NamedTuple):
 
 
 def plan_workers(model: Path, asked: int | None, allowance: Allowance) -> tuple[int, int, str]:
-    """Workers, threads of each, and why there are fewer of them than cores would allow ("" if there are not).
+    """Workers, threads of each, and why there are fewer workers than cores would allow ("" if there are not).
 
-    One worker a core; an encoder computes in threads, so there one for each four cores.
-    On two cores one process does 36 paragraphs a second, two do 38 and take twice the memory.
+    One worker a core; an encoder computes in threads, so there one for each four cores: on two cores one process does
+    36 paragraphs a second, two do 38 and take twice the memory.
     """
     cores, memory = allowance
     by_cores = max(1, cores // (4 if (model / "encoder").is_dir() else 1))
@@ -48,15 +46,13 @@ def find_allowance() -> Allowance:
     groups = control_groups(MEMBERSHIPS.read_text(), MOUNTS.read_text()) if MOUNTS.is_file() else []
     # A part of a core counts as one, as nproc has it: two workers use up 1.5 cores, one does not.
     cores = max(1, min([cores, *(math.ceil(quota) for group in groups for quota in _quotas(group))]))
-    return Allowance(cores, min([memory, *(limit for group in groups for limit in _memory_limits(group))]))
+    limits = (group / f"memory.{name}" for group in groups for name in ("max", "high", "limit_in_bytes"))
+    return Allowance(cores, min([memory, *(limit for file in limits for limit in _numbers(file))]))
 
 
 def control_groups(memberships: str, mounts: str) -> list[Path]:
-    """Folders of the control groups whose limits hold for a process: its own, and all that these are in.
-
-    `memberships` is what its /proc/PID/cgroup says, `mounts` its mountinfo.
-    """
-    own = {}
+    """Folders of a process's control groups and of all that these are in, by its /proc/PID/cgroup and mountinfo."""
+    own: dict[str, Path] = {}
     for line in memberships.splitlines():
         _, controllers, path = line.split(":", 2)
         own |= dict.fromkeys(controllers.split(","), Path(path))  # version 2 has one tree for all, without a name
@@ -77,10 +73,6 @@ def _quotas(group: Path) -> list[float]:
     """Cores' worth of computing time, if the group limits it."""
     quota = _numbers(group / "cpu.max") or _numbers(group / "cpu.cfs_quota_us") + _numbers(group / "cpu.cfs_period_us")
     return [quota[0] / quota[1]] if len(quota) == 2 and 0 < quota[0] < math.inf else []  # version 1 says -1 for none
-
-
-def _memory_limits(group: Path) -> list[float]:
-    return [limit for name in MEMORY_LIMITS for limit in _numbers(group / name)]
 
 
 def _numbers(path: Path) -> list[float]:
