@@ -54,8 +54,8 @@ def control_groups(memberships: str, mounts: str) -> list[Path]:
     """Folders of a process's control groups and of all that these are in, by its /proc/PID/cgroup and mountinfo."""
     own: dict[str, Path] = {}
     for line in memberships.splitlines():
-        _, controllers, path = line.split(":", 2)
-        own |= dict.fromkeys(controllers.split(","), Path(path))  # version 2 has one tree for all, without a name
+        _, controllers, group = line.split(":", 2)
+        own |= dict.fromkeys(controllers.split(","), Path(group))  # version 2 has one tree for all, without a name
     folders = []
     for line in mounts.splitlines():
         place, _, system = line.partition(" - ")
