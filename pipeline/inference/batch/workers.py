@@ -1,6 +1,6 @@
 """How many processes classify, with how many threads each: what cores, CPU quota and memory of this machine allow.
 
-Own code: Python knows affinity alone, loky (joblib's) the topmost control group (its issue 634), and neither memory.
+Own code: Python knows affinity alone, loky the topmost control group (its issue 634), and neither memory.
 """
 
 from __future__ import annotations
