@@ -14,7 +14,7 @@ MEMBERSHIPS, MOUNTS = Path("/proc/self/cgroup"), Path("/proc/self/mountinfo")
 """Linux's; elsewhere there are no such files and no control groups."""
 READER_BYTES, WORKER_BYTES, FOLDER_TIMES = 50_000_000, 100_000_000, 6
 """Memory of the process that reads and cuts (measured: 40 MB), and of a worker: this much, and so many times what the
-model takes on disk. Measured at most: TF-IDF 21 MB, .21 GB; compact 102 MB, .70; transformer 491 MB, 1.1 to 2.7."""
+model takes on disk. Measured: TF-IDF 21 MB, .21 GB; compact 107 MB, .51 to .70; transformer 491 MB, 1.1 to 2.7."""
 
 
 class Allowance(NamedTuple):
