@@ -59,5 +59,6 @@ def check_manifest(folder: Path, kind: str) -> Manifest:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    present = (path for path in folder.rglob("*") if not path.name.startswith((".DS_Store", "._")))  # a Mac leaves them
+    files = sorted(path for path in present if path.is_file() and path != folder / MANIFEST)
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}

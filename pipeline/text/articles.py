@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 from pipeline.core.errors import UserError
@@ -26,12 +27,12 @@ def run_paragraphs(articles: Path, boilerplate: Path, out: Path, rejected: Path,
 
 
 def read_articles(folder: Path) -> list[Article]:
-    """Every .txt file of a folder as an article, sorted by name.
+    """Every .txt file of a folder as an article, sorted by name; hidden ones, such as a Mac's ._a.txt, are none.
 
     Raises:
         UserError: if the folder is missing or holds no .txt file, or a file is no text that can be read.
     """
-    paths = sorted(folder.glob("*.txt"))
+    paths = sorted(folder.glob("[!.]*.txt"))
     if not paths:
         problem = "no .txt file in it" if folder.is_dir() else "no such folder"
         raise UserError(f"{folder}: {problem}; put one .txt file an article there, or name another folder")
@@ -39,9 +40,10 @@ def read_articles(folder: Path) -> list[Article]:
 
 
 def read_article(path: Path) -> Article:
-    """One text file as an article whose id is the file's stem.
+    """One text file as an article whose id is the file's stem, in NFC: a Mac may take letters such as й apart.
 
     Raises:
         UserError: if it can't be read as text.
     """
-    return Article(id=path.stem, source=path.name, text=decode(read_bytes(path), str(path)))
+    id_ = unicodedata.normalize("NFC", path.stem)
+    return Article(id=id_, source=path.name, text=decode(read_bytes(path), str(path)))

@@ -27,6 +27,13 @@ def test_an_unchanged_folder_is_trusted(folder: Path) -> None:
     assert sorted(manifest.files) == ["a.bin", "deep/b.json"]
 
 
+def test_what_a_mac_leaves_behind_is_no_damage(folder: Path) -> None:
+    before = check_manifest(folder, "model")
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (folder / "deep/._b.json").write_bytes(b"\0\5\26\7")
+    assert check_manifest(folder, "model") == before == write_manifest(folder, "model", {"model": "tfidf"})
+
+
 def test_the_digest_changes_with_any_byte(folder: Path) -> None:
     before = check_manifest(folder, "model").digest
     (folder / "deep/b.json").write_text("{ }")

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 import zipfile
 from datetime import date
 from decimal import Decimal
@@ -143,6 +144,17 @@ def test_folders_are_read_in_order_with_the_names_of_what_is_in_them(tmp_path: P
     ]
     assert found[-1].reason.startswith("no known ending (.txt, .html")
     assert [e.source for e in read(Path(f"{tmp_path}/*.txt"))] == ["a.txt", "b.txt"]
+
+
+def test_a_macs_zip_and_names(tmp_path: Path) -> None:
+    apart = unicodedata.normalize("NFD", "йод")
+    with zipfile.ZipFile(tmp_path / "mac.zip", "w") as archive:
+        for name, content in ((f"{apart}.txt", "Мәтін"), (f"__MACOSX/._{apart}.txt", "\0\5\26\7"), (".DS_Store", "\0")):
+            archive.writestr(name, content)
+    (tmp_path / f"{apart}.txt").write_text("Мәтін")
+    found = [(record.id, record.source, record.reason) for record in read(tmp_path)]
+    assert len(apart) == 4
+    assert found == [("йод", f"mac.zip/{apart}.txt", ""), ("йод", f"{apart}.txt", "")]
 
 
 def test_seeds_are_read_as_in_training() -> None:

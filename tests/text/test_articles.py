@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ def test_the_seeds_are_five_articles() -> None:
 def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("\ufeffТақырып".encode())
     assert read_articles(tmp_path)[0].text == "Тақырып"
+
+
+def test_a_name_from_a_mac_gives_the_same_id(tmp_path: Path) -> None:
+    apart = unicodedata.normalize("NFD", "йод")
+    (tmp_path / f"{apart}.txt").write_text("Тақырып")
+    (tmp_path / f"._{apart}.txt").write_bytes(b"\0\5\26\7")
+    assert [(article.id, article.source) for article in read_articles(tmp_path)] == [("йод", f"{apart}.txt")]
 
 
 def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:

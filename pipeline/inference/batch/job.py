@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
 import shutil
 import sys
 import time
@@ -27,6 +26,7 @@ from pipeline.core.io import Say, write_json, write_jsonl
 from pipeline.inference.batch.rows import BatchOptions
 from pipeline.inference.batch.shards import ShardJob, WorkerError, cut_shards, read_section, run_shards, shard_counts
 from pipeline.inference.batch.summary import BatchCounts, format_summary, summarise
+from pipeline.inference.batch.workers import find_allowance, plan_workers
 from pipeline.inference.batch.writers import ARTICLE_KEYS, OUTPUT_ENDINGS, PARAGRAPH_KEYS, TableColumns, write_output
 from pipeline.inference.readers.files import FORMATS, STDIN, ReadMeter
 from pipeline.inference.readers.formats import read_records
@@ -84,10 +84,11 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     request.options.choice.check(facts.labels.names)
     _check(request)
     themes = request.options.choice.themes or facts.labels.names
+    workers, threads, note = plan_workers(request.model, request.workers, find_allowance())
     try:
-        with _shards_folder(request) as folder:
+        with _shards_folder(request, say) as folder:
             left_over = {path.name for path in folder.glob("[!.]*")}
-            names, counts, repeated_ids = _run(request, folder, checked, say)
+            names, counts, repeated_ids = _run(request, folder, checked, (workers, threads), say)
             if request.out != STDOUT:
                 _write_outputs(request, folder, names, themes, counts)
     except WorkerError as error:
@@ -102,7 +103,7 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     summary = summarise(counts, repeated_ids, {theme: facts.label_rates[theme] for theme in themes}, model)
     if request.summary:
         write_json(request.summary, summary)
-    say(format_summary(summary, time.monotonic() - began, resumed))
+    say(format_summary(summary, time.monotonic() - began, resumed, note))
     return counts
 
 
@@ -126,15 +127,23 @@ def _check(request: BatchRequest) -> None:
             "".encode(request.encoding)
         except LookupError:
             raise UserError(f"--encoding {request.encoding}: no such encoding; utf-8 and cp1251 are two") from None
-    inputs = {path.resolve(): path for path in request.inputs if path != STDIN}
+    inputs = {_identity(path): path for path in request.inputs if path != STDIN}
     for out in [*request.outputs().values(), *([request.summary] if request.summary else [])]:
         for path in (out.resolve(), *out.resolve().parents):
-            if path in inputs:
-                raise UserError(f"{out}: lies in the input {inputs[path]}; write it elsewhere")
+            if (identity := _identity(path)) in inputs:
+                raise UserError(f"{out}: lies in the input {inputs[identity]}; write it elsewhere")
+
+
+def _identity(path: Path) -> object:
+    """Equal for all names of one file, and it has several where case does not count, as on a Mac."""
+    try:
+        return (status := path.stat()).st_dev, status.st_ino
+    except OSError:  # not there: equal to nothing
+        return object()
 
 
 @contextmanager
-def _shards_folder(request: BatchRequest) -> Iterator[Path]:
+def _shards_folder(request: BatchRequest, say: Say) -> Iterator[Path]:
     """The folder of the shards until the output is whole: beside it, and locked.
 
     What goes to stdout or comes from stdin can't be written or read again, so its shards don't stay.
@@ -154,6 +163,8 @@ def _shards_folder(request: BatchRequest) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{out}: another process is writing it; wait for it, or give another name") from None
+        except OSError as error:  # some network folders know no locks
+            say(f"{folder}: cannot be locked ({error.strerror}); see to it that no other process writes {out}")
         try:
             yield folder
         except BaseException:
@@ -164,10 +175,10 @@ def _shards_folder(request: BatchRequest) -> Iterator[Path]:
 
 
 def _run(
-    request: BatchRequest, folder: Path, checked: tuple[ModelInfo, str], say: Say
+    request: BatchRequest, folder: Path, checked: tuple[ModelInfo, str], plan: tuple[int, int], say: Say
 ) -> tuple[list[str], BatchCounts, int]:
-    """Does all shards: their names, all counts, and how many ids stand more than once."""
-    workers, threads = _workers_and_threads(request)
+    """Does all shards by a `plan` of workers and threads: their names, all counts, and how many ids repeat."""
+    workers, threads = plan
     job = ShardJob(request.model, checked, request.options, folder, threads, request.cache)
     meter, ids = ReadMeter(), array("Q")
     records = read_records(request.inputs, request.format, request.fields, request.encoding, meter)
@@ -188,17 +199,6 @@ def _run(
         for row in failed:
             say(f"{row['source']}: {row['id']}: {row['reason']}")
     return names, counts, len(ids) - len(np.unique(np.asarray(ids)))
-
-
-def _workers_and_threads(request: BatchRequest) -> tuple[int, int]:
-    """One worker a core; an encoder computes in threads, so there one for each four cores.
-
-    On two cores one process does 36 paragraphs a second, two do 38 and take twice the memory.
-    """
-    cores = len(os.sched_getaffinity(0))
-    cores_each = 4 if (request.model / "encoder").is_dir() else 1
-    workers = request.workers or max(1, cores // cores_each)
-    return workers, max(1, cores // workers)
 
 
 def _noting_ids(records: Iterable[InputRecord], ids: array[int]) -> Iterator[InputRecord]:

@@ -106,8 +106,8 @@ def _most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def format_summary(summary: Mapping[str, Any], seconds: float, resumed: int) -> str:
-    """The summary as a few lines of text; `resumed` shards were done by an earlier run."""
+def format_summary(summary: Mapping[str, Any], seconds: float, resumed: int, note: str = "") -> str:
+    """The summary as a few lines of text; `resumed` shards were done by an earlier run, a `note` ends it."""
     records, rows, themes = summary["records"], summary["rows"], summary["themes"]
     lines = [
         f"{records['read']:,} records: {records['answered']:,} answered, {records['quarantined']:,} quarantined"
@@ -124,5 +124,6 @@ def format_summary(summary: Mapping[str, Any], seconds: float, resumed: int) -> 
         lines.append(f"{name:{width}}  {theme['rows']:>10,}  {share:>5}  {theme['share_in_training']:>11.1%}")
     rate = rows["written"] / max(seconds, 1e-9)
     speed = f", {rate:,.{0 if rate >= 10 else 1}f} rows/s"  # of a run that went on it would count what others did
-    lines.append(f"{seconds:.1f} s" + (f"; parts done before: {resumed:,}" if resumed else speed))
+    ending = f"; {note}" if note else ""
+    lines.append(f"{seconds:.1f} s" + (f"; parts done before: {resumed:,}" if resumed else speed) + ending)
     return "\n".join(lines)

@@ -11,6 +11,7 @@ import io
 import os
 import stat
 import sys
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -165,7 +166,7 @@ def _size_or_reason(path: Path) -> tuple[int, str]:
     except OSError as error:
         return 0, f"cannot be read ({error.strerror})"
     if stat.S_ISDIR(status.st_mode):
-        readable = os.access(path, os.R_OK | os.X_OK, effective_ids=True)
+        readable = os.access(path, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
         return 0, "a link to a folder that is read already" if readable else "cannot be read (Permission denied)"
     return status.st_size, "" if stat.S_ISREG(status.st_mode) else "a pipe or device, no file"
 
@@ -183,14 +184,16 @@ def _source(name: str, format_: str | None, path: Path, meter: ReadMeter, member
     if packed == ".zip":
         return InputRecord(id=bare.name, source=name, reason="a zip in a zip; unpack it")
     stem = bare.stem if ending in INPUT_ENDINGS else bare.name
-    return Source(name, stem, format_, path, meter, member, packed)
+    # A Mac may take letters such as й apart in names, and ids have to be the same everywhere.
+    return Source(name, unicodedata.normalize("NFC", stem), format_, path, meter, member, packed)
 
 
 def _zip_members(path: Path, name: str, format_: str | None, meter: ReadMeter) -> Iterator[Source | InputRecord]:
     """The files of a zip archive by name."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+            names = (info.filename for info in archive.infolist() if not info.is_dir())
+            members = sorted(name for name in names if not PurePosixPath(name).name.startswith("."))  # as in a folder
     except DAMAGED as error:
         yield InputRecord(id=path.name, source=name, reason=f"no zip archive that can be read ({error})")
         return
