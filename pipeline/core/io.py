@@ -119,6 +119,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     with _temporary_path(path) as temporary:
         temporary.mkdir()
         yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():  # safetensors' own are for their owner alone; what holds for the folder holds in it
+                file.chmod(temporary.stat().st_mode & 0o666)
         check_inputs()
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)

@@ -84,8 +84,6 @@ def fetch_encoder(settings: EncoderSettings, out: Path) -> Manifest:
         else:
             _convert(weights.parent, folder)
         _check_window(settings, folder)
-        for file in folder.iterdir():
-            file.chmod(0o644)  # safetensors makes files that only their owner can read
         return write_manifest(folder, "encoder", {**msgspec.to_builtins(settings), "digest": digest})
 
 

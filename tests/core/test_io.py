@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from pipeline.core.errors import UserError
 from pipeline.core.io import (
@@ -93,3 +96,15 @@ def test_a_failed_folder_leaves_the_old_one_alone(tmp_path: Path) -> None:
 def test_a_table_keeps_its_columns(tmp_path: Path) -> None:
     write_csv(tmp_path / "t.csv", [{"theme": "a;б", "text": 'ол «"былай"», деді\nкейін'}])
     assert (tmp_path / "t.csv").read_text() == 'theme,text\na;б,"ол «""былай""», деді\nкейін"\n'
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_who_may_list_a_folder_may_read_its_files(mask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        with atomic_folder(tmp_path / "model") as folder:
+            (folder / "tfidf").mkdir()
+            save_file({"idf": np.zeros(1)}, folder / "tfidf/tfidf.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "model/tfidf/tfidf.safetensors").stat().st_mode & 0o777 == mode
