@@ -44,8 +44,10 @@ class Store:
     def not_waiting(self) -> Iterator[None]:
         """Moves the deadline on, for uploads, which take the time they take, and for our own work."""
         left, self.deadline = self.deadline - time.monotonic(), math.inf
-        yield
-        self.deadline = time.monotonic() + left
+        try:
+            yield
+        finally:
+            self.deadline = time.monotonic() + left
 
 
 def project_root() -> Path:
@@ -63,6 +65,11 @@ def connect() -> str:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     return uri
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, which for MLflow may be a page."""
+    return " ".join(str(error).split())[:300]
 
 
 def with_store(work: Callable[[Store], T], seconds: float) -> T:
@@ -88,7 +95,7 @@ def with_store(work: Callable[[Store], T], seconds: float) -> T:
                 outcome.wait(0.05)
             return outcome.get()
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise StoreError(f"MLflow at {uri}: {' '.join(str(error).split())[:300]}") from error
+        raise StoreError(f"MLflow at {uri}: {one_line(error)}") from error
 
 
 def _open(store: Store, uri: str) -> Store:
