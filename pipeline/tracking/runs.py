@@ -29,7 +29,6 @@ from pipeline.tracking.store import Store, project_root
 
 FORBIDDEN = re.compile(r"[^/\w.\- :]")  # what MLflow does not take in a name; a theme may hold a comma or a bracket
 RESULT, COMPLETE = "result", "complete"  # tags: the result's key; set last, when nothing is missing any more
-ORIGIN = ("git.", "dvc.")  # how the tags begin that say where a result came from
 ID, TEXT = ColSpec("string", "id", required=False), ColSpec("string", "text")
 THEMES = [ColSpec(Array("string"), name) for name in ("themes", "undecided")]
 SIGNATURE = ModelSignature(
@@ -50,9 +49,8 @@ def log_result(store: Store, result: TrackedResult) -> tuple[Any, bool]:
     client, same = store.client, f"tags.{RESULT} = '{result.key}'"
     runs = client.search_runs([store.experiment], same, order_by=["start_time"])
     models = client.search_logged_models([store.experiment], same)
-    complete = [run for run in runs if COMPLETE in run.data.tags]
-    whole = next((run for run in complete if _is_whole(store, result, run, models)), None)
-    run = whole or _write(store, _as_first_tracked(result, complete))
+    whole = next((run for run in runs if _is_whole(store, result, run, models)), None)
+    run = whole or _write(store, result)
     for other in runs:
         if other.info.run_id != run.info.run_id:
             client.delete_run(other.info.run_id)
@@ -63,9 +61,10 @@ def log_result(store: Store, result: TrackedResult) -> tuple[Any, bool]:
 
 
 def _is_whole(store: Store, result: TrackedResult, run: Any, models: Sequence[Any]) -> bool:
-    """Whether MLflow still has a run's scored rows and, of a trained model, one logged model with all its files."""
+    """Whether a run is complete, with its scored rows and, of a trained model, one logged model with all its files."""
     list_files, run_id = store.client.list_logged_model_artifacts, run.info.run_id
-    if "scored.jsonl" not in {file.path for file in store.client.list_artifacts(run_id)}:
+    kept = {file.path for file in store.client.list_artifacts(run_id)}
+    if COMPLETE not in run.data.tags or "scored.jsonl" not in kept:
         return False
     if result.folder is None:
         return True
@@ -84,15 +83,6 @@ def _is_whole(store: Store, result: TrackedResult, run: Any, models: Sequence[An
 def _sizes(folder: Path) -> dict[str, int]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
-
-
-def _as_first_tracked(result: TrackedResult, runs: Sequence[Any]) -> TrackedResult:
-    """The result with the time and the origin that its first run has, if there is one, in place of those of today."""
-    if not runs:
-        return result
-    own = {name: value for name, value in result.tags.items() if not name.startswith(ORIGIN)}
-    origin = {name: value for name, value in runs[0].data.tags.items() if name.startswith(ORIGIN)}
-    return result._replace(made=runs[0].info.start_time, tags=own | origin)
 
 
 def _write(store: Store, result: TrackedResult) -> Any:

@@ -57,13 +57,20 @@ def project_root() -> Path:
 
 
 def connect() -> str:
-    """Points MLflow to `MLFLOW_TRACKING_URI` or the SQLite file of the checkout, and returns which it is."""
+    """Points MLflow to `MLFLOW_TRACKING_URI` or the SQLite file of the checkout, and returns which it is.
+
+    Raises:
+        StoreError: if it is no store that MLflow knows.
+    """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
     if uri.startswith(SQLITE):  # a relative path starts at the checkout, whatever the current folder
         uri = f"{SQLITE}{project_root() / uri.removeprefix(SQLITE)}"
     # MLflow resolves a model's URI by its global setting, not by the client's: else in a store of the current folder.
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    try:
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+    except MlflowException as error:  # a folder, say
+        raise StoreError(f"MLflow at {uri}: {one_line(error)}") from error
     return uri
 
 
@@ -98,11 +105,23 @@ def with_store(work: Callable[[Store], T], seconds: float) -> T:
         raise StoreError(f"MLflow at {uri}: {one_line(error)}") from error
 
 
+def local_artifacts(uri: str) -> str | None:
+    """Where an SQLite store of ours keeps its artifacts (a file: URI); None for any other store."""
+    return (Path(uri.removeprefix(SQLITE)).parent / "mlruns").as_uri() if uri.startswith(SQLITE) else None
+
+
+def elsewhere(uri: str, location: str) -> StoreError:
+    """What to say of an SQLite store whose artifacts lie outside its checkout."""
+    return StoreError(
+        f"MLflow at {uri}: its artifacts are at {location}, so the checkout was moved or "
+        "copied; delete mlflow.db and mlruns, then run `taqyryp track --all-experiments`"
+    )
+
+
 def _open(store: Store, uri: str) -> Store:
-    artifacts = None
-    if uri.startswith(SQLITE):
+    artifacts = local_artifacts(uri)
+    if artifacts:
         database = Path(uri.removeprefix(SQLITE))
-        artifacts = (database.parent / "mlruns").as_uri()
         with store.not_waiting():
             with closing(sqlite3.connect(database, timeout=LOCKED_SECONDS, isolation_level=None)) as connection:
                 connection.execute("BEGIN IMMEDIATE")
@@ -115,9 +134,6 @@ def _open(store: Store, uri: str) -> Store:
         tags = {"mlflow.experimentKind": "custom_model_development"}
         experiment = store.client.get_experiment(store.client.create_experiment(name, artifacts, tags))
     if artifacts and experiment.artifact_location != artifacts:
-        raise StoreError(
-            f"MLflow at {uri}: its artifacts are at {experiment.artifact_location}, so the checkout was moved or "
-            "copied; delete mlflow.db and mlruns, then run `taqyryp track --all-experiments`"
-        )
+        raise elsewhere(uri, experiment.artifact_location)
     store.experiment = experiment.experiment_id
     return store

@@ -349,6 +349,15 @@ def test_what_was_lost_is_written_again(loss: str, fresh: Project) -> None:
     assert rows(fresh.folder / "mlflow.db", "select run_uuid from runs") == before
 
 
+def test_another_experiment_has_runs_of_its_own_and_leaves_versions_alone(
+    fresh: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(fresh.environment, "MLFLOW_EXPERIMENT_NAME", "other")
+    fresh.run("taqyryp", "track")
+    assert rows(fresh.folder / "mlflow.db", "select count(*) from runs where lifecycle_stage = 'active'") == [(6,)]
+    assert rows(fresh.folder / "mlflow.db", "select version, current_stage from model_versions") == [(1, "None")]
+
+
 # ---- other stores, and stores in trouble -----------------------------------------------------------------------------
 
 
@@ -467,6 +476,66 @@ def test_a_locked_store_costs_no_result(fresh: Project) -> None:
     once(fresh, tfidf=1)
     fresh.run("taqyryp", "track")
     once(fresh, tfidf=2)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MLFLOW_TRACKING_URI", "./mlruns", "taqyryp: MLflow at ./mlruns: "),
+        ("MLFLOW_TRACKING_URI", "foo://store", "taqyryp: MLflow at foo://store: "),
+        ("MLFLOW_TRACKING_URI", "sqlite:////dev/null/mlflow.db", "taqyryp: MLflow at sqlite:////dev/null/mlflow.db: "),
+        ("MLFLOW_LOGGING_LEVEL", "LOUD", "Traceback"),  # MLflow fails on import
+        ("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "Whirlpool", "Traceback"),
+    ],
+)
+def test_no_variable_costs_a_result(
+    variable: str, value: str, said: str, fresh: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = ["python", "-m", "pipeline", "track", "--receipt", "told.json"]
+    with monkeypatch.context() as patch:
+        patch.setitem(fresh.environment, variable, value)
+        printed = fresh.run(*stage)
+        assert said in printed
+        assert ("Traceback" in printed) == (said == "Traceback")
+        assert "Nothing is lost. Once MLflow answers, run `taqyryp track`" in printed
+        assert said in fresh.run("taqyryp", "track", fails=True)
+    told = json.loads((fresh.folder / "told.json").read_text())
+    assert told.pop("error")
+    assert told in ({}, dict.fromkeys(MODELS, "not handed over"))
+    fresh.run(*stage)
+    assert json.loads((fresh.folder / "told.json").read_text()) == dict(once(fresh, tfidf=1))
+
+
+def test_what_is_wrong_with_the_files_costs_no_experiment_either(fresh: Project) -> None:
+    fresh.replace("configs/pipeline.yaml", "patience: 6", "patience: 0")
+    printed = fresh.run("dvc", "repro")
+    assert "Nothing is lost" in printed
+    told = json.loads((fresh.folder / "data/tracked.json").read_text())
+    assert "patience" in told.pop("error")
+    assert told == dict.fromkeys(MODELS, "not handed over")
+    assert "patience" in fresh.run("taqyryp", "track", fails=True)
+
+
+def test_a_copied_checkout_does_not_read_the_models_of_the_original(fresh: Project, tmp_path: Path) -> None:
+    copy = Project(tmp_path / "copy", fresh.spy)
+    shutil.copytree(fresh.folder, copy.folder, ignore=shutil.ignore_patterns("cache"))
+    for uri in ("models:/taqyryp@champion", "models:/taqyryp/1"):
+        printed = copy.run("taqyryp", "classify", "seeds/articles", "--model", uri, "-o", "-", fails=True)
+        assert f"its artifacts are at {(fresh.folder / 'mlruns').as_uri()}/models/m-" in printed
+        assert "so the checkout was moved or copied; delete mlflow.db and mlruns, then run" in printed
+    (copy.folder / "mlflow.db").unlink()
+    printed = copy.run("taqyryp", "classify", "seeds/articles", "--model", "models:/taqyryp/1", "-o", "-", fails=True)
+    assert "there is no MLflow store yet" in printed
+    assert not (copy.folder / "mlflow.db").exists()
+
+
+def test_a_model_is_read_without_writing_and_without_a_home(fresh: Project) -> None:
+    store = ("mlflow.db*", "mlruns", "mlruns/**/*")
+    before = {path: path.stat().st_mtime_ns for name in store for path in fresh.folder.glob(name)}
+    environment = {"PATH": fresh.environment["PATH"]}
+    command = [sys.executable, "-m", "pipeline", "classify", "seeds/articles", "--model", "models:/taqyryp@champion"]
+    subprocess.run([*command, "-o", "-"], cwd=fresh.folder, env=environment, check=True, capture_output=True)
+    assert {path: path.stat().st_mtime_ns for name in store for path in fresh.folder.glob(name)} == before
 
 
 def test_a_store_of_another_place_is_refused(fresh: Project) -> None:
