@@ -89,7 +89,7 @@ def challenge(**given: Any) -> None:
 )
 @options.path(
     "receipt",
-    "Where a stage leaves the results' digests (JSON). MLflow out of reach is then a warning.",
+    "Where a stage leaves the results' digests (JSON). What goes wrong is then told, there too, and no error.",
     required=False,
 )
 def track(**given: Any) -> None:
@@ -99,7 +99,7 @@ def track(**given: Any) -> None:
     taqyryp track
     taqyryp track --all-experiments
     """
-    from pipeline.tracking.ledger import run_track
+    from pipeline.tracking.stage import run_track
 
     run_track(**given, say=say)
 

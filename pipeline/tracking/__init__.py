@@ -2,7 +2,8 @@
 
 In reading order: `results` (what the files say of a result), `store` (which MLflow, and how long to wait for it),
 `plots`, `served` (the model as MLflow serves it), `runs` (a result becomes a run with its logged model), `registry`
-(versions, candidate and champion), `ledger` (all of it, for a checkout or its history). Nothing else imports MLflow.
+(versions, candidate and champion), `ledger` (all of it, for a checkout or its history), `stage` (the command, which
+costs no result). Nothing else imports MLflow.
 """
 
 import os

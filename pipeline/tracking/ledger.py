@@ -13,54 +13,30 @@ from subprocess import check_call, check_output
 import yaml
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import Say, write_json
+from pipeline.core.io import Say
 from pipeline.core.settings import load_section, load_settings
 from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.tracking import registry
 from pipeline.tracking.results import ResultPaths, TrackedResult, read_results
 from pipeline.tracking.runs import link_cached, log_result
-from pipeline.tracking.store import Store, StoreError, project_root, with_store
+from pipeline.tracking.store import Store, project_root, with_store
 
 
-def run_track(
-    lock: Path,
-    data: Path,
-    reports: Path,
-    models: Path,
-    choice: Path,
-    settings: Path,
-    all_experiments: bool,
-    receipt: Path | None,
-    say: Say,
-) -> None:
-    """The command `track`: this checkout's results, or those of every commit and experiment.
-
-    With a `receipt`, where a stage leaves the results' keys (JSON), MLflow is waited for no longer than the settings
-    say, and MLflow in trouble is no error: DVC throws away an experiment whose last stage fails.
+def track_files(paths: ResultPaths, settings: Path, choice: Path, say: Say, told: dict[str, str] | None) -> None:
+    """The results of this checkout. In a stage `told` is given, and gets each model's key once MLflow has it.
 
     Raises:
         UserError: if the files hold no results, or dvc.lock does not know them.
-        StoreError: if MLflow can't be reached or keeps us waiting, and there is no receipt to leave.
+        StoreError: if MLflow can't be reached, refuses or keeps us waiting, in a stage for as long as settings say.
     """
-    if all_experiments:
-        _track_history(settings, choice, say)
-        return
-    results = read_results(ResultPaths(lock, data, reports, models, tags=_origin(lock.parent)))
-    try:
-        _track(results, settings, choice, say, in_stage=receipt is not None)
-    except StoreError as error:
-        if receipt is None:
-            raise
-        say(
-            f"taqyryp: {error}\nNothing is lost. Once MLflow answers, run `taqyryp track`; "
-            "after experiments, `taqyryp track --all-experiments`."
-        )
-    if receipt is not None:
-        write_json(receipt, {result.model: result.key for result in results})
+    results = read_results(paths._replace(tags=_origin(paths.lock.parent)))
+    if told is not None:
+        told |= {result.model: "not handed over" for result in results}
+    _track(results, settings, choice, say, told)
 
 
-def _track_history(settings: Path, choice: Path, say: Say) -> None:
-    """Oldest first, so that versions are numbered in the order of their making; says of each that is skipped why."""
+def track_history(settings: Path, choice: Path, say: Say) -> None:
+    """The results of every commit and experiment, oldest first, as versions are numbered; says why one is skipped."""
     for paths in _history(project_root()):
         name = paths.tags.get("dvc.experiment", paths.tags["git.commit"][:10])
         try:
@@ -72,7 +48,9 @@ def _track_history(settings: Path, choice: Path, say: Say) -> None:
             _track(results, settings, choice, say)
 
 
-def _track(results: Sequence[TrackedResult], settings: Path, choice: Path, say: Say, in_stage: bool = False) -> None:
+def _track(
+    results: Sequence[TrackedResult], settings: Path, choice: Path, say: Say, told: dict[str, str] | None = None
+) -> None:
     """Sees to it that each result has its run and its version, and moves the aliases."""
     tracking = load_section(settings, "tracking", registry.TrackingSettings)
     evaluation = load_section(settings, "evaluation", EvaluationSettings)
@@ -83,10 +61,12 @@ def _track(results: Sequence[TrackedResult], settings: Path, choice: Path, say: 
             run, new = log_result(store, result)
             version = registry.register_version(store, result, run)
             where = f"version {version.version}" if version else "no model to register"
+            if told is not None:
+                told[result.model] = result.key
             say(f"{result.name}: {'new run' if new else 'has its run'} {run.info.run_id}, {where}")
         say(registry.move_aliases(store, tracking.candidate, chosen, evaluation))
 
-    with_store(work, tracking.patience if in_stage else registry.BY_HAND_SECONDS * len(results))
+    with_store(work, registry.BY_HAND_SECONDS * len(results) if told is None else tracking.patience)
 
 
 def _origin(folder: Path) -> dict[str, str]:

@@ -7,13 +7,20 @@ promote`, which is kept in a committed file so that a rebuilt store honours it.
 from __future__ import annotations
 
 import atexit
+import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.core.errors import UserError
 from pipeline.core.io import read_jsonl, write_text
@@ -25,11 +32,11 @@ from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.evaluation.metrics import ScoredTable
 from pipeline.tracking.results import TrackedResult
 from pipeline.tracking.runs import RESULT, note
-from pipeline.tracking.store import SQLITE, Store, StoreError, connect, with_store
+from pipeline.tracking.store import SQLITE, Store, StoreError, connect, elsewhere, local_artifacts, one_line, with_store
 
 REGISTERED = "taqyryp"
 CANDIDATE, CHAMPION = "candidate", "champion"
-JUDGED, BY_HAND = "judged", "promoted_by_hand"
+JUDGED, BY_HAND, FIRST = "judged", "promoted_by_hand", "first_version"
 BY_HAND_SECONDS = 60  # what someone who calls a command may wait for the store, for each result
 Version = Any  # mlflow.entities.model_registry.ModelVersion, whose type MLflow does not export to type checkers
 
@@ -49,16 +56,58 @@ class ChampionChoice(Settings, frozen=True):
 
 
 def register_version(store: Store, result: TrackedResult, run: Any) -> Version | None:
-    """The version of a result, made if there is none; None for a model without a folder."""
+    """The version of a result's run, made if there is none; None for a model without a folder.
+
+    MLflow points no version to another run. So a new one takes the place of one whose run was lost, with its aliases,
+    and the old one is deleted.
+    """
     if result.folder is None:
         return None
-    if known := store.client.search_model_versions(f"name = '{REGISTERED}' and tag.{RESULT} = '{result.key}'"):
-        return known[0]
+    known = store.client.search_model_versions(f"name = '{REGISTERED}' and tag.{RESULT} = '{result.key}'")
+    alive = [version for version in known if _is_alive(store, version, run)]
+    version = alive[0] if alive else _register(store, result, run.outputs.model_outputs[0].model_id, known)
+    for old in known:
+        if old not in alive:
+            for alias, number in store.client.get_registered_model(REGISTERED).aliases.items():
+                if str(number) == str(old.version):
+                    store.client.set_registered_model_alias(REGISTERED, alias, version.version)
+            store.client.delete_model_version(REGISTERED, old.version)
+    return version
+
+
+def _is_alive(store: Store, version: Version, run: Any) -> bool:
+    """Whether a version is of this run, or of one in another experiment that is still there."""
+    if version.run_id == run.info.run_id:
+        return True
+    try:
+        other = store.client.get_run(version.run_id).info
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return bool(other.experiment_id != run.info.experiment_id and other.lifecycle_stage == "active")
+
+
+def _register(store: Store, result: TrackedResult, model_id: str, known: Sequence[Version]) -> Version:
+    """A new version, with the tags and the age of those of this result that are known or were deleted by someone."""
     tags = {RESULT: result.key, "model": result.model, "name": result.name}
-    version = mlflow.register_model(f"models:/{run.outputs.model_outputs[0].model_id}", REGISTERED, tags=tags)
+    for old in known:
+        tags |= old.tags
+    listed = json.loads(store.client.get_logged_model(model_id).tags.get("mlflow.modelVersions", "[]"))
+    ages = [int(entry["version"]) for entry in listed] + [_age(old) for old in known]
+    if ages:
+        tags |= {FIRST: str(min(ages))}
+    if ages and not known:
+        tags |= {JUDGED: "before it was deleted"}
+    version = mlflow.register_model(f"models:/{model_id}", REGISTERED, tags=tags)
     store.client.update_model_version(REGISTERED, version.version, note(result))
     store.client.update_registered_model(REGISTERED, "Themes of Kazakh and Russian news paragraphs")
     return version
+
+
+def _age(version: Version) -> int:
+    """The number by which a version is older or newer than another: that of the first version of its result."""
+    return int(version.tags.get(FIRST, version.version))
 
 
 def registered_versions(store: Store) -> dict[str, Version]:
@@ -78,7 +127,7 @@ def move_aliases(store: Store, kind: str, chosen: ChampionChoice | None, evaluat
         return f"no version of {kind} yet"
     # Trouble of the store is an error here, never the answer that there is no champion.
     aliases = {alias: str(number) for alias, number in store.client.get_registered_model(REGISTERED).aliases.items()}
-    candidate, champion = candidates[-1], versions.get(aliases.get(CHAMPION, ""))
+    candidate, champion = max(candidates, key=_age), versions.get(aliases.get(CHAMPION, ""))
     if aliases.get(CANDIDATE) != str(candidate.version):
         store.client.set_registered_model_alias(REGISTERED, CANDIDATE, candidate.version)
     for version in versions.values():
@@ -89,8 +138,14 @@ def move_aliases(store: Store, kind: str, chosen: ChampionChoice | None, evaluat
         return _crown(store, candidate, "the first")
     if champion.version == candidate.version or JUDGED in candidate.tags:
         return f"champion stays {champion.tags.get('name')} (version {champion.version})"
-    with store.not_waiting():
-        verdict = _verdict(candidate, champion, evaluation)
+    try:
+        with store.not_waiting():
+            verdict = _verdict(candidate, champion, evaluation)
+    except (MlflowException, OSError) as error:  # the run or its files are gone: not judged yet
+        return (
+            f"candidate version {candidate.version} can't be compared with version {champion.version}, which stays "
+            f"champion ({one_line(error)}); `taqyryp track --all-experiments` writes lost runs again"
+        )
     said = f"candidate version {candidate.version} is {verdict}: champion stays version {champion.version}"
     if verdict == "better":
         said = _crown(store, candidate, f"better than version {champion.version} beyond noise")
@@ -143,20 +198,33 @@ def promote_version(version: str, choice: Path) -> str:
 
 
 def fetch_model(uri: str) -> Path:
-    """The model folder behind an MLflow URI such as models:/taqyryp@champion.
+    """The model folder behind an MLflow URI such as models:/taqyryp@champion. Reading it writes nothing to the store.
 
     Raises:
-        StoreError: if MLflow has no such model or can't be reached.
+        StoreError: if MLflow has no such model or can't be reached, or the model lies outside the store's checkout.
         UserError: if it holds another kind of model.
     """
-    where, copy = connect(), None
-    if not where.startswith(SQLITE):  # copied from the server, for as long as this process lives
-        copy = tempfile.mkdtemp(prefix="taqyryp-")
-        atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    where = connect()
+    artifacts = local_artifacts(where)
+    if artifacts and not Path(where.removeprefix(SQLITE)).is_file():
+        raise StoreError(f"{uri}: there is no MLflow store yet ({where}); run `taqyryp track`")
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=copy))
-    except (MlflowException, OSError) as error:
-        raise StoreError(f"{uri}: {' '.join(str(error).split())[:300]} (MLflow at {where})") from error
+        # models:/ and runs:/ stand for another place, which a `file:` names itself.
+        repository = get_artifact_repository(uri)
+        place = repository.repo.artifact_uri if hasattr(repository, "repo") else uri
+        if artifacts and place != uri and not place.startswith(f"{artifacts}/"):
+            raise elsewhere(where, place)
+        if artifacts and isinstance(repository, ModelsArtifactRepository):
+            folder = Path(url2pathname(urlparse(place).path))  # MLflow would write a file into it
+        else:  # copied, for as long as this process lives
+            copy = tempfile.mkdtemp(prefix="taqyryp-")
+            atexit.register(shutil.rmtree, copy, ignore_errors=True)
+            folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=copy))
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise StoreError(f"{uri}: {one_line(error)} (MLflow at {where})") from error
     for manifest in folder.glob(f"artifacts/*/{MANIFEST}"):
         return manifest.parent
-    raise UserError(f"{uri}: not a model of this project (no artifacts/<model>/{MANIFEST} in it)")
+    raise UserError(
+        f"{uri}: {folder} holds no model of this project (artifacts/<model>/{MANIFEST}); if it was lost, "
+        "`taqyryp track --all-experiments` writes it again"
+    )

@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from mlflow.types.schema import Array, Map
 
 from pipeline.classifiers.base import MODELS
 from pipeline.core.io import read_json
-from pipeline.core.manifest import MANIFEST
 from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS
 from pipeline.tracking.plots import draw_plot
 from pipeline.tracking.results import TrackedResult
@@ -42,17 +42,47 @@ PACKAGES = "mlflow msgspec numpy py3langid pyyaml safetensors scikit-learn scipy
 
 
 def log_result(store: Store, result: TrackedResult) -> tuple[Any, bool]:
-    """The complete run (mlflow.entities.Run) of a result, and whether it is new."""
-    client = store.client
-    runs = client.search_runs([store.experiment], f"tags.{RESULT} = '{result.key}'", order_by=["start_time"])
-    complete = [run for run in runs if COMPLETE in run.data.tags]
-    for run in runs:
-        if run not in complete[:1]:  # a kill left it open
-            source = f"source_run_id = '{run.info.run_id}'"
-            for model in client.search_logged_models([store.experiment], filter_string=source):
-                client.delete_logged_model(model.model_id)
-            client.delete_run(run.info.run_id)
-    return (complete[0], False) if complete else (_write(store, result), True)
+    """The whole run (mlflow.entities.Run) of a result, and whether it is new; whatever else there is of it is deleted.
+
+    A run that a kill left open, or that has lost its files, its model or the model's files, is written again.
+    """
+    client, same = store.client, f"tags.{RESULT} = '{result.key}'"
+    runs = client.search_runs([store.experiment], same, order_by=["start_time"])
+    models = client.search_logged_models([store.experiment], same)
+    whole = next((run for run in runs if _is_whole(store, result, run, models)), None)
+    run = whole or _write(store, result)
+    for other in runs:
+        if other.info.run_id != run.info.run_id:
+            client.delete_run(other.info.run_id)
+    for model in models:
+        if model.source_run_id != run.info.run_id:  # MLflow leaves it behind when it purges the run
+            client.delete_logged_model(model.model_id)
+    return run, whole is None
+
+
+def _is_whole(store: Store, result: TrackedResult, run: Any, models: Sequence[Any]) -> bool:
+    """Whether a run is complete, with its scored rows and, of a trained model, one logged model with all its files."""
+    list_files, run_id = store.client.list_logged_model_artifacts, run.info.run_id
+    kept = {file.path for file in store.client.list_artifacts(run_id)}
+    if COMPLETE not in run.data.tags or "scored.jsonl" not in kept:
+        return False
+    if result.folder is None:
+        return True
+    logged = [model.model_id for model in models if model.source_run_id == run_id]
+    if len(logged) != 1 or logged != [output.model_id for output in run.outputs.model_outputs]:
+        return False
+    waiting, sizes = list(list_files(logged[0])), {}
+    for file in waiting:
+        if file.is_dir and Path(file.path).parts[0] == "artifacts":  # not all of the code: each folder is a request
+            waiting += list_files(logged[0], file.path)
+        sizes[file.path] = file.file_size
+    wanted = {f"artifacts/{result.model}/{name}": size for name, size in _sizes(result.folder).items()}
+    return "MLmodel" in sizes and wanted.items() <= sizes.items()
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 def _write(store: Store, result: TrackedResult) -> Any:
@@ -135,7 +165,7 @@ def _log_model(store: Store, result: TrackedResult, run_id: str) -> str:
             saved = Path(mlflow.artifacts.download_artifacts(model.artifact_location))  # the very folder, no copy
             files = saved / "artifacts" / result.model
             link_cached(cache, result.stored, files)
-            if not (files / MANIFEST).exists():  # the cache lacks the model
+            if _sizes(files) != _sizes(result.folder):  # the cache lacks the model, or some of it
                 shutil.rmtree(files)  # else copies would be written through links into the cache
                 shutil.copytree(result.folder, files)
             card.model_size_bytes = sum(path.stat().st_size for path in saved.rglob("*") if path.is_file())

@@ -44,8 +44,10 @@ class Store:
     def not_waiting(self) -> Iterator[None]:
         """Moves the deadline on, for uploads, which take the time they take, and for our own work."""
         left, self.deadline = self.deadline - time.monotonic(), math.inf
-        yield
-        self.deadline = time.monotonic() + left
+        try:
+            yield
+        finally:
+            self.deadline = time.monotonic() + left
 
 
 def project_root() -> Path:
@@ -55,14 +57,26 @@ def project_root() -> Path:
 
 
 def connect() -> str:
-    """Points MLflow to `MLFLOW_TRACKING_URI` or the SQLite file of the checkout, and returns which it is."""
+    """Points MLflow to `MLFLOW_TRACKING_URI` or the SQLite file of the checkout, and returns which it is.
+
+    Raises:
+        StoreError: if it is no store that MLflow knows.
+    """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
     if uri.startswith(SQLITE):  # a relative path starts at the checkout, whatever the current folder
         uri = f"{SQLITE}{project_root() / uri.removeprefix(SQLITE)}"
     # MLflow resolves a model's URI by its global setting, not by the client's: else in a store of the current folder.
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    try:
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+    except MlflowException as error:  # a folder, say
+        raise StoreError(f"MLflow at {uri}: {one_line(error)}") from error
     return uri
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, which for MLflow may be a page."""
+    return " ".join(str(error).split())[:300]
 
 
 def with_store(work: Callable[[Store], T], seconds: float) -> T:
@@ -88,14 +102,26 @@ def with_store(work: Callable[[Store], T], seconds: float) -> T:
                 outcome.wait(0.05)
             return outcome.get()
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise StoreError(f"MLflow at {uri}: {' '.join(str(error).split())[:300]}") from error
+        raise StoreError(f"MLflow at {uri}: {one_line(error)}") from error
+
+
+def local_artifacts(uri: str) -> str | None:
+    """Where an SQLite store of ours keeps its artifacts (a file: URI); None for any other store."""
+    return (Path(uri.removeprefix(SQLITE)).parent / "mlruns").as_uri() if uri.startswith(SQLITE) else None
+
+
+def elsewhere(uri: str, location: str) -> StoreError:
+    """What to say of an SQLite store whose artifacts lie outside its checkout."""
+    return StoreError(
+        f"MLflow at {uri}: its artifacts are at {location}, so the checkout was moved or "
+        "copied; delete mlflow.db and mlruns, then run `taqyryp track --all-experiments`"
+    )
 
 
 def _open(store: Store, uri: str) -> Store:
-    artifacts = None
-    if uri.startswith(SQLITE):
+    artifacts = local_artifacts(uri)
+    if artifacts:
         database = Path(uri.removeprefix(SQLITE))
-        artifacts = (database.parent / "mlruns").as_uri()
         with store.not_waiting():
             with closing(sqlite3.connect(database, timeout=LOCKED_SECONDS, isolation_level=None)) as connection:
                 connection.execute("BEGIN IMMEDIATE")
@@ -108,9 +134,6 @@ def _open(store: Store, uri: str) -> Store:
         tags = {"mlflow.experimentKind": "custom_model_development"}
         experiment = store.client.get_experiment(store.client.create_experiment(name, artifacts, tags))
     if artifacts and experiment.artifact_location != artifacts:
-        raise StoreError(
-            f"MLflow at {uri}: its artifacts are at {experiment.artifact_location}, so the checkout was moved or "
-            "copied; delete mlflow.db and mlruns, then run `taqyryp track --all-experiments`"
-        )
+        raise elsewhere(uri, experiment.artifact_location)
     store.experiment = experiment.experiment_id
     return store

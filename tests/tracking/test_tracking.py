@@ -114,7 +114,11 @@ def once(project: Project, tfidf: int, store: Path | None = None) -> list[tuple[
     found = results(store)
     assert len(set(found)) == len(found), found
     assert Counter(model for model, _ in found) == {"majority": 1, "rules": 1, "tfidf": tfidf}
-    versions = rows(store, "select value from model_version_tags where key = 'result'")
+    versions = rows(
+        store,
+        "select t.value from model_version_tags t join model_versions v using (name, version)"
+        " where t.key = 'result' and v.current_stage != 'Deleted_Internal'",
+    )
     assert sorted(value for (value,) in versions) == sorted(key for model, key in found if model == "tfidf")
     ready = rows(store, "select count(*) from logged_models where lifecycle_stage = 'active'")
     assert ready == [(tfidf,)]
@@ -286,6 +290,74 @@ def test_several_processes_on_a_fresh_store_make_one_run_each(fresh: Project) ->
     assert once(fresh, tfidf=1) == expected
 
 
+# ---- what was lost is written again --------------------------------------------------------------------------------
+
+
+def in_mlflow(project: Project, code: str) -> None:
+    """Does to the store what someone does in the UI."""
+    start = "import shutil, mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db'); client = mlflow.MlflowClient(); "
+    start += "version = client.get_model_version('taqyryp', '1'); model = version.source.removeprefix('models:/'); "
+    project.run(sys.executable, "-c", start + code)
+
+
+def champion_is(project: Project, model: str) -> None:
+    """Checks that the champion classifies, and as the model folder does."""
+    for name, path in (("served", "models:/taqyryp@champion"), ("local", model)):
+        project.run("taqyryp", "classify", "seeds/articles", "--model", path, "-o", f"{name}.jsonl")
+    assert (project.folder / "served.jsonl").read_bytes() == (project.folder / "local.jsonl").read_bytes()
+
+
+def test_a_purged_run_costs_no_candidate_and_its_version_moves_to_a_new_run(fresh: Project) -> None:
+    expected = once(fresh, tfidf=1)
+    in_mlflow(fresh, "client.delete_run(version.run_id)")
+    store = "sqlite:///mlflow.db"
+    fresh.run("mlflow", "gc", "--backend-store-uri", store, "--tracking-uri", store)
+    fresh.replace("configs/tfidf.yaml", "C: 10", "C: 5")
+    printed = fresh.run("dvc", "repro")
+    assert "candidate version 2 can't be compared with version 1, which stays champion (Run with id" in printed
+    assert "Traceback" not in printed
+    assert aliases(fresh) == {"candidate": 2, "champion": 1}
+    fresh.replace("configs/tfidf.yaml", "C: 5", "C: 10")
+    assert "candidate version 2 is" in fresh.run("dvc", "repro")  # judged as soon as it can be
+    assert aliases(fresh)["candidate"] == 2  # version 3 is new, its result is not
+    assert set(expected) < set(once(fresh, tfidf=2))
+    assert [number for (number,) in rows(fresh.folder / "mlflow.db", "select version from model_versions")] == [1, 2, 3]
+    fresh.run("taqyryp", "promote", "3")
+    champion_is(fresh, "models/tfidf")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "client.delete_run(version.run_id)",
+        "client.delete_logged_model(model)",
+        "client.delete_model_version('taqyryp', '1')",
+        "shutil.rmtree(f'mlruns/models/{model}')",
+        "[path.unlink() for path in __import__('pathlib').Path('mlruns/models').rglob('*.safetensors')]",
+        "shutil.rmtree('mlruns')",
+    ],
+)
+def test_what_was_lost_is_written_again(loss: str, fresh: Project) -> None:
+    expected = once(fresh, tfidf=1)
+    in_mlflow(fresh, loss)
+    printed = fresh.run("taqyryp", "track")
+    assert once(fresh, tfidf=1) == expected, printed
+    assert aliases(fresh) == {"candidate": 2, "champion": 2}
+    champion_is(fresh, "models/tfidf")
+    before = rows(fresh.folder / "mlflow.db", "select run_uuid from runs")
+    fresh.run("taqyryp", "track")
+    assert rows(fresh.folder / "mlflow.db", "select run_uuid from runs") == before
+
+
+def test_another_experiment_has_runs_of_its_own_and_leaves_versions_alone(
+    fresh: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(fresh.environment, "MLFLOW_EXPERIMENT_NAME", "other")
+    fresh.run("taqyryp", "track")
+    assert rows(fresh.folder / "mlflow.db", "select count(*) from runs where lifecycle_stage = 'active'") == [(6,)]
+    assert rows(fresh.folder / "mlflow.db", "select version, current_stage from model_versions") == [(1, "None")]
+
+
 # ---- other stores, and stores in trouble -----------------------------------------------------------------------------
 
 
@@ -335,11 +407,7 @@ def test_a_server_is_a_store_like_any_other(fresh: Project, tmp_path: Path, monk
         fresh.run("taqyryp", "track")
         fresh.run("taqyryp", "track")
         assert once(fresh, tfidf=1, store=store) == expected
-        out = "served.jsonl"
-        fresh.run("taqyryp", "classify", "seeds/articles", "--model", "models:/taqyryp@champion", "-o", out)
-        monkeypatch.delitem(fresh.environment, "MLFLOW_TRACKING_URI")
-        fresh.run("taqyryp", "classify", "seeds/articles", "--model", "models/tfidf", "-o", "local.jsonl")
-        assert (fresh.folder / out).read_bytes() == (fresh.folder / "local.jsonl").read_bytes()
+        champion_is(fresh, "models/tfidf")
     assert not [path for path in (tmp_path / "kept").rglob("*") if path.suffix in (".pkl", ".pickle")]
 
 
@@ -408,6 +476,66 @@ def test_a_locked_store_costs_no_result(fresh: Project) -> None:
     once(fresh, tfidf=1)
     fresh.run("taqyryp", "track")
     once(fresh, tfidf=2)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MLFLOW_TRACKING_URI", "./mlruns", "taqyryp: MLflow at ./mlruns: "),
+        ("MLFLOW_TRACKING_URI", "foo://store", "taqyryp: MLflow at foo://store: "),
+        ("MLFLOW_TRACKING_URI", "sqlite:////dev/null/mlflow.db", "taqyryp: MLflow at sqlite:////dev/null/mlflow.db: "),
+        ("MLFLOW_LOGGING_LEVEL", "LOUD", "Traceback"),  # MLflow fails on import
+        ("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "Whirlpool", "Traceback"),
+    ],
+)
+def test_no_variable_costs_a_result(
+    variable: str, value: str, said: str, fresh: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = ["python", "-m", "pipeline", "track", "--receipt", "told.json"]
+    with monkeypatch.context() as patch:
+        patch.setitem(fresh.environment, variable, value)
+        printed = fresh.run(*stage)
+        assert said in printed
+        assert ("Traceback" in printed) == (said == "Traceback")
+        assert "Nothing is lost. Once MLflow answers, run `taqyryp track`" in printed
+        assert said in fresh.run("taqyryp", "track", fails=True)
+    told = json.loads((fresh.folder / "told.json").read_text())
+    assert told.pop("error")
+    assert told in ({}, dict.fromkeys(MODELS, "not handed over"))
+    fresh.run(*stage)
+    assert json.loads((fresh.folder / "told.json").read_text()) == dict(once(fresh, tfidf=1))
+
+
+def test_what_is_wrong_with_the_files_costs_no_experiment_either(fresh: Project) -> None:
+    fresh.replace("configs/pipeline.yaml", "patience: 6", "patience: 0")
+    printed = fresh.run("dvc", "repro")
+    assert "Nothing is lost" in printed
+    told = json.loads((fresh.folder / "data/tracked.json").read_text())
+    assert "patience" in told.pop("error")
+    assert told == dict.fromkeys(MODELS, "not handed over")
+    assert "patience" in fresh.run("taqyryp", "track", fails=True)
+
+
+def test_a_copied_checkout_does_not_read_the_models_of_the_original(fresh: Project, tmp_path: Path) -> None:
+    copy = Project(tmp_path / "copy", fresh.spy)
+    shutil.copytree(fresh.folder, copy.folder, ignore=shutil.ignore_patterns("cache"))
+    for uri in ("models:/taqyryp@champion", "models:/taqyryp/1"):
+        printed = copy.run("taqyryp", "classify", "seeds/articles", "--model", uri, "-o", "-", fails=True)
+        assert f"its artifacts are at {(fresh.folder / 'mlruns').as_uri()}/models/m-" in printed
+        assert "so the checkout was moved or copied; delete mlflow.db and mlruns, then run" in printed
+    (copy.folder / "mlflow.db").unlink()
+    printed = copy.run("taqyryp", "classify", "seeds/articles", "--model", "models:/taqyryp/1", "-o", "-", fails=True)
+    assert "there is no MLflow store yet" in printed
+    assert not (copy.folder / "mlflow.db").exists()
+
+
+def test_a_model_is_read_without_writing_and_without_a_home(fresh: Project) -> None:
+    store = ("mlflow.db*", "mlruns", "mlruns/**/*")
+    before = {path: path.stat().st_mtime_ns for name in store for path in fresh.folder.glob(name)}
+    environment = {"PATH": fresh.environment["PATH"]}
+    command = [sys.executable, "-m", "pipeline", "classify", "seeds/articles", "--model", "models:/taqyryp@champion"]
+    subprocess.run([*command, "-o", "-"], cwd=fresh.folder, env=environment, check=True, capture_output=True)
+    assert {path: path.stat().st_mtime_ns for name in store for path in fresh.folder.glob(name)} == before
 
 
 def test_a_store_of_another_place_is_refused(fresh: Project) -> None:
