@@ -27,10 +27,9 @@ def run_track(
     key, or that it was not handed over, and the error.
 
     Raises:
-        UserError: without a receipt, if the files hold no results, or dvc.lock does not know them.
-        StoreError: without a receipt, if MLflow can't be reached, refuses or keeps us waiting.
+        UserError: without a receipt, if the files hold no results that dvc.lock knows, or MLflow is in trouble.
     """
-    told: dict[str, str] | None = None if receipt is None else {}
+    told: dict[str, str] = {}
     try:
         # MLflow reads variables on import, and one may be wrong.
         from pipeline.tracking.ledger import track_files, track_history
@@ -38,9 +37,9 @@ def run_track(
         if all_experiments:
             track_history(settings, choice, say)
         else:
-            track_files(ResultPaths(lock, data, reports, models), settings, choice, say, told)
+            track_files(ResultPaths(lock, data, reports, models), settings, choice, say, told if receipt else None)
     except Exception as error:
-        if receipt is None or told is None:
+        if receipt is None:
             raise
         if not isinstance(error, UserError):
             traceback.print_exc()
