@@ -13,6 +13,10 @@ from pipeline.core.schemas import Labels, Record, Split
 from pipeline.labelling.themes import check_themes
 from pipeline.text.encodings import decode
 
+COLUMNS = ("id", "article", "language", "text", "themes")
+EXPORTED = "lead_time"
+"""A column of every Label Studio export: the seconds that an annotation took."""
+
 
 class TableRow(Record, frozen=True):
     """A row of a labelled table from anywhere. `themes` None means not annotated: the rules speak."""
@@ -31,6 +35,8 @@ def read_table(path: Path, labels: Labels) -> list[TableRow]:
     Raises:
         UserError: naming file and line, if a row does not fit, an id stands twice, or a theme is not a label.
     """
+    if read_bytes(path).lstrip().startswith(b"["):  # Label Studio's JSON and JSON-MIN, among others
+        raise UserError(f"{path}: a JSON array, not an object a line; write each with {', '.join(COLUMNS)} on its line")
     numbered = _read_delimited(path) if path.suffix in (".csv", ".tsv") else read_numbered_jsonl(path, TableRow)
     seen: set[str] = set()
     for number, row in numbered:
@@ -47,10 +53,13 @@ def _read_delimited(path: Path) -> list[tuple[int, TableRow]]:
     text = decode(read_bytes(path), str(path))
     dialect = "excel-tab" if path.suffix == ".tsv" else "excel"
     reader = csv.DictReader(io.StringIO(text, newline=""), dialect=dialect, strict=True)
-    columns, present = ("id", "article", "language", "text", "themes"), reader.fieldnames or ()
-    missing = [name for name in columns if name not in present]
+    present = reader.fieldnames or ()
+    missing = [name for name in COLUMNS if name not in present]
     if missing:
-        raise UserError(f"{path}:1: no column {', '.join(missing)}; there are {', '.join(present)}")
+        way = "; of a Label Studio export rename the column of choices to themes, add the others" * (
+            EXPORTED in present
+        )
+        raise UserError(f"{path}:1: no column {', '.join(missing)}; there are {', '.join(present)}{way}")
     rows = []
     try:
         for row in reader:
@@ -58,7 +67,7 @@ def _read_delimited(path: Path) -> list[tuple[int, TableRow]]:
             split: Any = row.get("split") or None
             if split not in (None, "train", "dev", "test"):
                 raise UserError(f"{path}:{reader.line_num}: split {split!r} is not train, dev or test; mend it")
-            facts = {name: row[name] or "" for name in columns if name != "themes"}
+            facts = {name: row[name] or "" for name in COLUMNS if name != "themes"}
             rows.append((reader.line_num, TableRow(**facts, themes=themes, split=split)))
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: {error}; mend the quoting") from error

@@ -173,6 +173,11 @@ def test_a_jsonl_table_may_hold_rows_that_nobody_annotated(tmp_path: Path) -> No
     ("text", "parts"),
     [
         (TABLE.replace("themes", "topics"), ["table.csv:1", "no column themes", "there are id, article"]),
+        (
+            'id,text,topics,annotator,annotation_id,lead_time\n1,Мектеп ашылды,"{""choices"":[""school""]}",1,7,3.2\n',
+            ["table.csv:1", "no column article, language, themes", "of a Label Studio export rename the column"],
+        ),
+        ('[\n {"id": 1, "text": "Мектеп ашылды", "topics": "school"}\n]', ["table.csv: a JSON array", "on its line"]),
         (TABLE.replace("school;sport", "school;chess"), ["table.csv:2", "'chess' is not one of school, sport"]),
         (TABLE.replace("2,b", "1,b"), ["table.csv:3", "id '1' stands twice"]),
         (TABLE.replace(",test", ",exam"), ["split 'exam' is not train, dev or test"]),
