@@ -24,7 +24,7 @@ def paragraphs(**given: Any) -> None:
     """
     from pipeline.text.articles import run_paragraphs
 
-    run_paragraphs(**given)
+    run_paragraphs(**given, say=options.say)
 
 
 @click.command()
@@ -88,4 +88,4 @@ def annotate(**given: Any) -> None:
     from pipeline.core.io import write_stdout
     from pipeline.labelling.annotations import rows_to_annotate
 
-    write_stdout(rows_to_annotate(**given))
+    write_stdout(rows_to_annotate(**given, say=options.say))

@@ -1,6 +1,7 @@
 """Options that several commands share, each said once; a command hands all of its own to a room's function by name."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
+say = partial(click.echo, err=True)
 
 
 def path(name: str, text: str, *, required: bool = True, default: str | None = None) -> Callable[[F], F]:

@@ -1,13 +1,11 @@
 """Scores to reports, and reports to MLflow: evaluate, compare, challenge, track, and promote for people."""
 
-from functools import partial
 from typing import Any
 
 import click
 
 from pipeline.commands import options
 
-say = partial(click.echo, err=True)
 champion_file = options.path(
     "choice", "The champion that was chosen by hand (YAML); need not exist.", default="configs/champion.yaml"
 )
@@ -101,7 +99,7 @@ def track(**given: Any) -> None:
     """
     from pipeline.tracking.stage import run_track
 
-    run_track(**given, say=say)
+    run_track(**given, say=options.say)
 
 
 @click.command()
@@ -131,4 +129,4 @@ def promote(**given: Any) -> None:
     """
     from pipeline.tracking.registry import promote_version
 
-    say(promote_version(**given))
+    options.say(promote_version(**given))

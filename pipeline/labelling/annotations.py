@@ -9,7 +9,7 @@ from pathlib import Path
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import read_numbered_jsonl, sha256
+from pipeline.core.io import Say, read_numbered_jsonl, sha256
 from pipeline.core.schemas import Annotation, Labels, Paragraph
 from pipeline.core.settings import load_settings
 from pipeline.labelling.rules import LabellingRules, RuleSettings
@@ -21,15 +21,19 @@ from pipeline.text.segment import split_article
 
 
 def rows_to_annotate(
-    article: Path, annotations: Path, themes: Path, rules: Path, boilerplate: Path
+    article: Path, annotations: Path, themes: Path, rules: Path, boilerplate: Path, say: Say
 ) -> list[Annotation]:
     """For each paragraph of an article a row to fill in, as `to_fill_in` makes it; `annotations` need not exist.
+
+    Of an article without content it says so.
 
     Raises:
         UserError: if a file can't be read, or an annotation of the article fits none of its paragraphs.
     """
     labels = read_labels(load_settings(themes, ThemeSettings), themes)
     paragraphs, _ = split_article(read_article(article), load_settings(boilerplate, Boilerplate))
+    if not paragraphs:
+        say(f"{article}: no paragraph in it, so nothing to annotate")
     known = bind(annotations, paragraphs, labels, article.stem) if annotations.exists() else {}
     return to_fill_in(paragraphs, known, LabellingRules(load_settings(rules, RuleSettings), labels.names))
 

@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import read_bytes, write_json, write_jsonl
+from pipeline.core.io import Say, read_bytes, write_json, write_jsonl
 from pipeline.core.schemas import Article
 from pipeline.core.settings import load_settings
 from pipeline.text.boilerplate import Boilerplate
@@ -14,13 +14,18 @@ from pipeline.text.encodings import decode
 from pipeline.text.segment import split_articles
 
 
-def run_paragraphs(articles: Path, boilerplate: Path, out: Path, rejected: Path, report: Path) -> None:
+def run_paragraphs(articles: Path, boilerplate: Path, out: Path, rejected: Path, report: Path, say: Say) -> None:
     """The stage `paragraphs`: splits every article of a folder; writes what is kept, what is not, and the counts.
+
+    Of an article without content it says so.
 
     Raises:
         UserError: if a file is missing or can't be read.
     """
     kept, dropped, counts = split_articles(read_articles(articles), load_settings(boilerplate, Boilerplate))
+    for count in counts:
+        if not count.kept:
+            say(f"{articles / count.article}.txt: no paragraph in {count.lines} lines; see {report} for the reasons")
     write_jsonl(out, kept)
     write_jsonl(rejected, dropped)
     write_json(report, counts)

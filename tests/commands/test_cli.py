@@ -260,3 +260,10 @@ def test_an_article_to_annotate_is_printed_row_by_row(tmp_path: Path) -> None:
 def test_an_annotated_article_has_nothing_left_to_ask() -> None:
     done = taqyryp("annotate", sorted((ROOT / "seeds/articles").iterdir())[0])
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_an_article_without_content_is_said_to_have_none(tmp_path: Path) -> None:
+    (tmp_path / "005.txt").write_text("Пікір қалдыру\n")
+    done = taqyryp("annotate", tmp_path / "005.txt")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"{tmp_path}/005.txt: no paragraph in it, so nothing to annotate\n"

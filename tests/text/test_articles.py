@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.text.articles import read_articles
+from pipeline.text.articles import read_articles, run_paragraphs
 from tests.conftest import ROOT
 
 
@@ -49,3 +49,16 @@ def test_what_is_not_text_is_refused(data: bytes, part: str, tmp_path: Path) -> 
     with pytest.raises(UserError) as error:
         read_articles(tmp_path)
     assert part in str(error.value)
+
+
+def test_an_article_without_content_is_said_to_have_none(tmp_path: Path) -> None:
+    articles = tmp_path / "articles"
+    articles.mkdir()
+    (articles / "empty.txt").write_text("\n\n")
+    (articles / "menu.txt").write_text("Пікір қалдыру\n\nКомментировать\n")
+    (articles / "news.txt").write_text("Облыстық білім басқармасының дерегінше, биыл ауылға алпыс мұғалім келді.\n")
+    told: list[str] = []
+    out = (tmp_path / name for name in ("paragraphs.jsonl", "rejected.jsonl", "report.json"))
+    run_paragraphs(articles, ROOT / "configs/boilerplate.yaml", *out, told.append)
+    assert [line.partition(":")[0] for line in told] == [f"{articles}/empty.txt", f"{articles}/menu.txt"]
+    assert told[1].endswith(f"menu.txt: no paragraph in 3 lines; see {tmp_path}/report.json for the reasons"), told
