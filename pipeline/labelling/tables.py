@@ -14,7 +14,7 @@ from pipeline.labelling.themes import check_themes
 from pipeline.text.encodings import decode
 
 COLUMNS = ("id", "article", "language", "text", "themes")
-EXPORTED = "lead_time"
+LABEL_STUDIO_COLUMN = "lead_time"
 """A column of every Label Studio export: the seconds that an annotation took."""
 
 
@@ -57,7 +57,7 @@ def _read_delimited(path: Path) -> list[tuple[int, TableRow]]:
     missing = [name for name in COLUMNS if name not in present]
     if missing:
         way = "; of a Label Studio export rename the column of choices to themes, add the others" * (
-            EXPORTED in present
+            LABEL_STUDIO_COLUMN in present
         )
         raise UserError(f"{path}:1: no column {', '.join(missing)}; there are {', '.join(present)}{way}")
     rows = []
