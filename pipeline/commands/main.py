@@ -7,7 +7,7 @@ import click
 
 from pipeline.commands import classify, data, models, reports
 from pipeline.core.errors import UserError
-from pipeline.core.inputs import note_code
+from pipeline.core.inputs import is_stage, note_code
 
 TELEMETRY_OFF = ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY")
 
@@ -34,7 +34,8 @@ def main() -> None:
     """
     for variable in TELEMETRY_OFF:
         os.environ.setdefault(variable, "true")
-    note_code()
+    if is_stage():
+        note_code()
     try:
         cli(prog_name="taqyryp")
     except UserError as error:

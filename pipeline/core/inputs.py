@@ -35,10 +35,15 @@ def note_own_folder(folder: Path) -> None:
     _own_folders.add(folder.absolute())
 
 
+def is_stage() -> bool:
+    """Whether DVC runs this process. By hand nothing is noted: nobody records what was read."""
+    return "DVC_STAGE" in os.environ
+
+
 def note_input(path: Path, digest: str) -> None:
-    """Remembers what a file held when it was first read, if DVC runs this process."""
+    """Remembers what a file held when it was first read."""
     place = path.absolute()
-    if "DVC_STAGE" in os.environ and place not in _inputs and _own_folders.isdisjoint(place.parents):
+    if place not in _inputs and _own_folders.isdisjoint(place.parents):
         status = path.stat()
         _inputs[place] = InputState(status.st_size, status.st_mtime_ns, digest)
 
@@ -55,6 +60,8 @@ def check_inputs() -> None:
     Raises:
         UserError: if a file has changed since.
     """
+    if not _inputs:  # `classify` asks after each part of its output
+        return
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for path, state in _inputs.items():
         is_code = path.is_relative_to(PACKAGE)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pipeline.core.errors import UserError
-from pipeline.core.inputs import check_inputs, note_input, note_own_folder
+from pipeline.core.inputs import check_inputs, is_stage, note_input, note_own_folder
 
 _T = TypeVar("_T")
 Say = Callable[[str], None]
@@ -32,7 +32,8 @@ def read_bytes(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
-    note_input(path, sha256(data))
+    if is_stage():
+        note_input(path, sha256(data))
     return data
 
 
@@ -145,5 +146,6 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    note_input(path, digest)
+    if is_stage():
+        note_input(path, digest)
     return digest

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import AutoModel
+from transformers import AutoModel, XLMRobertaConfig, XLMRobertaModel
 
 from pipeline import Classifier
 from pipeline.classifiers import openvino
@@ -142,6 +142,25 @@ def test_padding_is_not_seen_and_attention_is_sharp(
         monkeypatch.setattr(openvino, "HAS_VNNI", has_vnni)
         found = Engine(tmp_path / GRAPH_FILE, 160, 2, bfloat16=form != "float32")(windows)[1]
         assert np.abs(found - expected).mean() < near
+
+
+@pytest.mark.parametrize("form", ["float32", "int8"])
+def test_an_encoder_of_another_family_is_converted_too(form: Form, tmp_path: Path) -> None:
+    """RoBERTa counts positions from behind the padding token's id; a window of all 64 positions must still fit."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 200, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = XLMRobertaConfig(**sizes, intermediate_size=64, max_position_embeddings=66, pad_token_id=1)
+    body = XLMRobertaModel(config, add_pooling_layer=False).eval()
+    body.embeddings.position_embeddings.weight.data *= 20  # or a wrong position would not show
+    body.save_pretrained(tmp_path / "encoder")
+    head = {"linear.weight": np.ones((4, 32)), "linear.bias": np.zeros(4), "centre": np.zeros(32), "scale": np.ones(32)}
+    save_file({name: values.astype(np.float32) for name, values in head.items()}, tmp_path / "head.safetensors")
+    windows = [np.random.default_rng(0).integers(3, 200, length).tolist() for length in (3, 16, 17, 63, 64)]
+    with torch.no_grad():
+        expected = torch.cat([body(torch.tensor([window])).last_hidden_state.mean(1) for window in windows]).numpy()
+    save_graph(tmp_path, "mean", np.arange(200), form, windows, tmp_path / GRAPH_FILE)
+    found = Engine(tmp_path / GRAPH_FILE, 64, 1, bfloat16=False)(windows)[1]
+    assert np.abs(found - expected).mean() < 4e-3 * expected.std()
 
 
 def test_int8_suits_what_reads_a_layer_and_leaves_the_rest(trained: Path, tmp_path: Path) -> None:
