@@ -31,10 +31,11 @@ def rows_to_annotate(
         UserError: if a file can't be read, or an annotation of the article fits none of its paragraphs.
     """
     labels = read_labels(load_settings(themes, ThemeSettings), themes)
-    paragraphs, _ = split_article(read_article(article), load_settings(boilerplate, Boilerplate))
+    source = read_article(article)
+    paragraphs, _ = split_article(source, load_settings(boilerplate, Boilerplate))
     if not paragraphs:
         say(f"{article}: no paragraph in it, so nothing to annotate")
-    known = bind(annotations, paragraphs, labels, article.stem) if annotations.exists() else {}
+    known = bind(annotations, paragraphs, labels, source.id) if annotations.exists() else {}
     return to_fill_in(paragraphs, known, LabellingRules(load_settings(rules, RuleSettings), labels.names))
 
 

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -260,6 +261,16 @@ def test_an_article_to_annotate_is_printed_row_by_row(tmp_path: Path) -> None:
 def test_an_annotated_article_has_nothing_left_to_ask() -> None:
     done = taqyryp("annotate", sorted((ROOT / "seeds/articles").iterdir())[0])
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_an_annotated_article_is_known_by_a_macs_spelling_of_its_name(tmp_path: Path) -> None:
+    text = "Мектептерде жаңа порталы іске қосылды."
+    article = tmp_path / f"{unicodedata.normalize('NFD', 'й')}.txt"
+    article.write_text(text)
+    row = {"article": "й", "text": text, "asked": list(THEMES), "themes": [], "readings": {}}
+    (tmp_path / "annotations.jsonl").write_text(json.dumps(row) + "\n")
+    done = taqyryp("annotate", article, "--annotations", tmp_path / "annotations.jsonl")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_an_article_without_content_is_said_to_have_none(tmp_path: Path) -> None:
