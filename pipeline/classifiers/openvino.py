@@ -6,6 +6,7 @@ alone decides how far, so an answer does not depend on the other texts in the ba
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
@@ -38,14 +39,16 @@ CACHED_SHAPES = 25
 
 
 # The instruction sets of an x86 processor under Linux; elsewhere none are known, which is slower but never wrong.
-# OpenVINO can't be asked: it lists bfloat16 also where it is emulated.
+# OpenVINO can't be asked: it lists bfloat16 also where it is emulated. By oneDNN's variable users hold some sets back.
 _CPUINFO = Path("/proc/cpuinfo")
 _FLAGS = set(_CPUINFO.read_text().split()) if _CPUINFO.is_file() else set()
+_ALLOWED = os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT").upper()
+_ALL_ALLOWED = _ALLOWED in ("ALL", "DEFAULT") or any(part in _ALLOWED for part in ("BF16", "FP16", "AMX", "AVX10"))
 
-HAS_BFLOAT16 = bool(_FLAGS & {"avx512_bf16", "amx_bf16"})
+HAS_BFLOAT16 = _ALL_ALLOWED and bool(_FLAGS & {"avx512_bf16", "amx_bf16"})
 """Whether the processor multiplies bfloat16. One that emulates it did 14 paragraphs a second, and 270 in float32."""
 
-HAS_VNNI = bool(_FLAGS & {"avx512_vnni", "avx_vnni"})
+HAS_VNNI = (_ALL_ALLOWED or "VNNI" in _ALLOWED) and bool(_FLAGS & {"avx512_vnni", "avx_vnni"})
 """Whether the processor adds products of 8-bit numbers in 32 bits. Without VNNI an x86 one adds two of them in 16, and
 2 x 255 x 127 overflows. Then inputs stay in float32: as fast on AVX2, and with half the error of exact int8."""
 

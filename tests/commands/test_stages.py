@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import psutil
 import pytest
 import yaml
 
+from benchmarks.kernels import OTHER_KERNELS, differences
 from tests.conftest import ROOT, THEMES
 from tests.project import Project
 
@@ -100,6 +103,17 @@ def test_forcing_changes_no_byte_of_the_lock(fresh: Project) -> None:
     assert (fresh.folder / "dvc.lock").read_bytes() == before
 
 
+def test_another_processor_gives_the_same_figures(fresh: Project, tmp_path: Path) -> None:
+    """Of what is not fine-tuned; `make kernels` repeats the fine-tuning, too, which takes half an hour."""
+    shutil.copytree(fresh.folder / "reports", tmp_path / "reports")
+    models = ("zeroshot", "tfidf")
+    stages = [f"{stage}@{model}" for model in models for stage in ("crossval", "evaluate")]
+    usual, fresh.environment = fresh.environment, fresh.environment | OTHER_KERNELS
+    assert fresh.repro("--force", "--single-item", *stages, "compare") == [*stages, "compare"]
+    fresh.environment = usual
+    assert list(differences(tmp_path, fresh.folder)) == []
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "ran"),
     [
@@ -167,6 +181,34 @@ def test_all_models_classify_as_a_user_would(project: Project) -> None:
         rows = [json.loads(line) for line in (project.folder / f"{model}.jsonl").read_text().splitlines()]
         assert sum(row["status"] != "rejected" for row in rows) == 65
         (project.folder / f"{model}.jsonl").unlink()
+
+
+OTHER_PROCESSORS = {
+    "AVX-512 without bfloat16": ("AVX512_CORE_VNNI", []),
+    "AVX-512 without VNNI": ("AVX512_CORE", []),
+    "AVX2": ("AVX2", []),
+    "AVX2, emulated": ("AVX2", ["qemu-x86_64", "-cpu", "Haswell"]),
+}
+
+
+@pytest.mark.parametrize("processor", OTHER_PROCESSORS)
+def test_the_compact_form_answers_alike_on_other_processors(processor: str, project: Project, tmp_path: Path) -> None:
+    """Held back by oneDNN's variable, and emulated where qemu is installed; ten paragraphs take it a minute."""
+    instructions, emulator = OTHER_PROCESSORS[processor]
+    if emulator and not shutil.which(emulator[0]):
+        pytest.skip("qemu-user is not installed")
+    lines = (project.folder / "data/paragraphs.jsonl").read_text().splitlines()
+    texts = [json.loads(line) for line in lines[:5] + lines[-5:]]
+    asked = tmp_path / "ten.jsonl"
+    asked.write_text("".join(json.dumps({"id": text["id"], "text": text["text"]}) + "\n" for text in texts))
+    command = [sys.executable, "-m", "pipeline", "classify", str(asked), "--unit", "paragraph", "--workers", "1"]
+    rows = []
+    for way, isa, name in (([], "DEFAULT", "usual"), (emulator, instructions, "other")):
+        out = tmp_path / f"{name}.jsonl"
+        project.run("env", f"ONEDNN_MAX_CPU_ISA={isa}", *way, *command, "-o", str(out))
+        rows.append([json.loads(line) for line in out.read_text().splitlines()])
+    for usual, other in zip(*rows, strict=True):
+        assert max(abs(usual["scores"][theme] - other["scores"][theme]) for theme in THEMES) < 0.05
 
 
 ARTICLE = (
