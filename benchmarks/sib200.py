@@ -24,6 +24,7 @@ from sklearn.model_selection import KFold
 from tqdm import tqdm
 
 from pipeline.classifiers.base import Setup, model_class
+from pipeline.core.processor import HAS_BFLOAT16
 from pipeline.core.schemas import LabelledRow, Labels
 from pipeline.core.settings import load_settings
 from pipeline.labelling.themes import ThemeSettings, read_labels
@@ -202,7 +203,7 @@ def setfit(texts: Sequence[str], topics: np.ndarray, labels: Labels, encoder: Pa
             seed=seed,
             report_to="none",
         )
-        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=HAS_BFLOAT16):
             Trainer(model, arguments, train_dataset=table).train()
     return lambda several: np.asarray(model.predict([f"passage: {text}" for text in several]))
 

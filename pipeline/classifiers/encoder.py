@@ -20,6 +20,7 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 from pipeline.core.errors import UserError
+from pipeline.core.processor import HAS_BFLOAT16
 from pipeline.core.settings import Precision
 
 TOKENS_PER_BATCH = 2048
@@ -36,7 +37,7 @@ def use_bfloat16(precision: Precision, device: torch.device) -> bool:
         return precision == "bfloat16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported())
+    return HAS_BFLOAT16
 
 
 def load_body(folder: Path) -> Any:

@@ -6,12 +6,12 @@ alone decides how far, so an answer does not depend on the other texts in the ba
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from pipeline.core.arrays import Array
+from pipeline.core.processor import HAS_BFLOAT16, HAS_VNNI
 
 GRAPH_FILE = "openvino_model.xml"
 """The graph of a model folder, as Optimum Intel names it, too; the weights are in the .bin file beside it."""
@@ -37,20 +38,7 @@ CACHED_SHAPES = 25
 """For so many shapes of input compiled code is kept: with OpenVINO's default of 5,000 memory grows by gigabytes, with
 100 by 50 MB, and neither is faster."""
 
-
-# The instruction sets of an x86 processor under Linux; elsewhere none are known, which is slower but never wrong.
-# OpenVINO can't be asked: it lists bfloat16 also where it is emulated. By oneDNN's variable users hold some sets back.
-_CPUINFO = Path("/proc/cpuinfo")
-_FLAGS = set(_CPUINFO.read_text().split()) if _CPUINFO.is_file() else set()
-_ALLOWED = os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT").upper()
-_ALL_ALLOWED = _ALLOWED in ("ALL", "DEFAULT") or any(part in _ALLOWED for part in ("BF16", "FP16", "AMX", "AVX10"))
-
-HAS_BFLOAT16 = _ALL_ALLOWED and bool(_FLAGS & {"avx512_bf16", "amx_bf16"})
-"""Whether the processor multiplies bfloat16. One that emulates it did 14 paragraphs a second, and 270 in float32."""
-
-HAS_VNNI = (_ALL_ALLOWED or "VNNI" in _ALLOWED) and bool(_FLAGS & {"avx512_vnni", "avx_vnni"})
-"""Whether the processor adds products of 8-bit numbers in 32 bits. Without VNNI an x86 one adds two of them in 16, and
-2 x 255 x 127 overflows. Then inputs stay in float32: as fast on AVX2, and with half the error of exact int8."""
+_ALONE = Lock()
 
 
 class Engine:
@@ -69,7 +57,7 @@ class Engine:
             "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 and HAS_BFLOAT16 else "f32",
         }
         pool = ThreadPoolExecutor(1)
-        self._compiled = pool.submit(lambda: ov.Core().compile_model(_read_graph(graph), "CPU", settings))
+        self._compiled = pool.submit(_compile, graph, settings)
         pool.shutdown(wait=False)
         self._max_tokens, self._threads = max_tokens, threads
 
@@ -104,8 +92,31 @@ class Engine:
             yield from pool.map(compute, batches)
 
 
+def _compile(path: Path, settings: dict[str, Any]) -> Any:
+    """The graph, ready for several threads."""
+    compiled = ov.Core().compile_model(_read_graph(path), "CPU", settings)
+    with _ALONE:
+        _run_once(compiled)
+    return compiled
+
+
+def _run_once(compiled: Any) -> None:
+    """Computes a shortest window, so that threads find OpenVINO's tables of types filled.
+
+    The first use of a tensor's `data` fills them under a lock in C++ and asks for Python's lock meanwhile. Of two
+    threads that come first, one holds the first lock and one the second, for ever: 1 start in 12 beside other work.
+    """
+    request = compiled.create_infer_request()
+    request.infer({0: np.zeros((1, WINDOW_MULTIPLE), np.int32)})
+    for tensor in request.output_tensors:
+        tensor.data.astype(float)
+
+
 def _read_graph(path: Path) -> ov.Model:
-    """The graph; without VNNI the inputs of int8 layers are not rounded, so that their products are float32."""
+    """The graph; without VNNI the inputs of int8 layers are not rounded, so that their products are float32.
+
+    That is as fast on AVX2, and has half the error of exact int8.
+    """
     graph = ov.Core().read_model(path)
     for node in [] if HAS_VNNI else graph.get_ops():
         if node.get_type_name() == "FakeQuantize":

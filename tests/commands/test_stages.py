@@ -186,7 +186,6 @@ def test_all_models_classify_as_a_user_would(project: Project) -> None:
 OTHER_PROCESSORS = {
     "AVX-512 without bfloat16": ("AVX512_CORE_VNNI", []),
     "AVX-512 without VNNI": ("AVX512_CORE", []),
-    "AVX2": ("AVX2", []),
     "AVX2, emulated": ("AVX2", ["qemu-x86_64", "-cpu", "Haswell"]),
 }
 

@@ -187,6 +187,7 @@ def test_bfloat16_is_asked_for_where_the_processor_has_it(
 
     monkeypatch.setattr(openvino, "HAS_BFLOAT16", in_hardware)
     monkeypatch.setattr(openvino, "_read_graph", lambda path: None)
+    monkeypatch.setattr(openvino, "_run_once", lambda compiled: None)
     monkeypatch.setattr(openvino.ov, "Core", Core)
     for bfloat16 in (False, True):
         Engine(Path("graph"), 512, 1, bfloat16=bfloat16)._compiled.result()
