@@ -66,8 +66,9 @@ class Engine:
         lengths = [min(-(-len(window) // WINDOW_MULTIPLE) * WINDOW_MULTIPLE, self._max_tokens) for window in windows]
         batches = list(_batches(lengths))
         padded = [_padded([windows[index] for index in batch], lengths[batch[0]]) for batch in batches]
-        order = np.concatenate(batches).argsort()
-        logits, vectors = (np.concatenate(values)[order] for values in zip(*self._run(padded), strict=True))
+        computed = [np.concatenate(values) for values in zip(*self._run(padded), strict=True)]
+        logits, vectors = (np.empty_like(values) for values in computed)
+        logits[np.concatenate(batches)], vectors[np.concatenate(batches)] = computed
         return logits, vectors
 
     def _run(self, batches: Sequence[NDArray[np.int32]]) -> Iterator[list[Array]]:
