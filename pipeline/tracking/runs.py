@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-import os
 import re
 import shutil
 import tempfile
@@ -21,11 +20,11 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Map
 
 from pipeline.classifiers.base import MODELS
-from pipeline.core.io import read_json
-from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS
+from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS, project_root
+from pipeline.tracking.history import link_cached
 from pipeline.tracking.plots import draw_plot
 from pipeline.tracking.results import TrackedResult
-from pipeline.tracking.store import Store, project_root
+from pipeline.tracking.store import Store
 
 FORBIDDEN = re.compile(r"[^/\w.\- :]")  # what MLflow does not take in a name; a theme may hold a comma or a bracket
 RESULT, COMPLETE = "result", "complete"  # tags: the result's key; set last, when nothing is missing any more
@@ -172,17 +171,3 @@ def _log_model(store: Store, result: TrackedResult, run_id: str) -> str:
             card.save(saved / "MLmodel")
     store.client.finalize_logged_model(model.model_id, "READY")
     return str(model.model_id)
-
-
-def link_cached(cache: Path, digest: str, target: Path) -> None:
-    """Puts a file or folder of DVC's cache at `target`, as hard links if possible; what the cache lacks is left out."""
-    source = cache / "files" / "md5" / digest[:2] / digest[2:]
-    if digest.endswith(".dir") and source.is_file():
-        for entry in read_json(source, list[dict[str, Any]]):
-            link_cached(cache, entry["md5"], target / entry["relpath"])
-    elif source.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(source, target)
