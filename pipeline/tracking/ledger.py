@@ -15,7 +15,7 @@ from pipeline.core.settings import load_section, load_settings
 from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.tracking import history, project_root, registry
 from pipeline.tracking.results import ResultPaths, TrackedResult, read_result, read_results
-from pipeline.tracking.runs import log_result
+from pipeline.tracking.runs import log_result, share_view
 from pipeline.tracking.store import Store, with_store
 
 
@@ -74,6 +74,8 @@ def _track(
             if told is not None:
                 told[result.model] = result.key
             say(f"{result.name}: {'new run' if new else 'has its run'} {run.info.run_id}, {where}")
+        if results:
+            share_view(store, results[-1].metrics)
         say(registry.move_aliases(store, tracking.candidate, chosen, evaluation))
 
     with_store(work, registry.BY_HAND_SECONDS * len(results) if told is None else tracking.patience)

@@ -29,7 +29,7 @@ LOCK = {
     },
     "evaluate@two": {"deps": [{"path": "models/encoder"}], "outs": [{"path": "reports/two", "md5": "e"}]},
     "evaluate@one": {"deps": [{"path": "data/oof/one.jsonl"}], "outs": [{"path": "reports/one", "md5": "f.dir"}]},
-    "compare": {"deps": [{"path": "reports/one"}], "outs": [{"path": "reports/metrics.json", "md5": "g"}]},
+    "compare": {"deps": [{"path": "reports/one"}], "outs": [{"path": "reports/verdicts.json", "md5": "g"}]},
 }
 
 
