@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -152,7 +153,11 @@ def _fits(parent: int) -> bool:
 
 def test_dvc_shows_metrics_plots_and_experiments(fresh: Project) -> None:
     fresh.run("dvc", "exp", "run", "-n", "softer", "-S", "configs/tfidf.yaml:C=0.1")
-    assert "softer" in fresh.run("dvc", "exp", "show", "--csv")
+    (documented,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("dvc exp show")]
+    table = fresh.run("env", "COLUMNS=400", *shlex.split(documented, comments=True))
+    for column in ("[softer]", "tfidf.f1_macro", "transformer.f1_macro", " C"):
+        assert column in table
+    assert max(len(line.rstrip()) for line in table.splitlines()) <= 120
     assert "tfidf.f1_macro" in fresh.run("dvc", "metrics", "show")
     assert "tfidf." in fresh.run("dvc", "metrics", "diff", "HEAD")
     for command in ("show", "diff"):
