@@ -41,11 +41,15 @@ def track_history(settings: Path, choice: Path, say: Say) -> None:
     root = project_root()
     cache = history.find_cache(root)
     planned = history.plan_restoring(history.read_history(root), cache, say)
-    with tqdm(planned, unit="commit", disable=None) as bar:
-        for version, models in bar:
-            with bar.external_write_mode(), history.restored(version, models, root, cache) as paths:
-                say(f"{version.name}:")
-                _track(_readable(paths, version, models, say), settings, choice, say)
+
+    def tell(line: str) -> None:
+        with tqdm.external_write_mode():  # above the bar
+            say(line)
+
+    for version, models in tqdm(planned, unit="commit", disable=None):
+        with history.restored(version, models, root, cache) as paths:
+            tell(f"{version.name}:")
+            _track(_readable(paths, version, models, tell), settings, choice, tell)
 
 
 def _readable(paths: ResultPaths, version: history.Version, models: Sequence[str], say: Say) -> list[TrackedResult]:
