@@ -15,7 +15,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 repro: .venv/installed  ## set up .venv, run the pipeline
 	dvc repro
 
-ui: .venv/installed  ## show the runs at http://localhost:5000
+ui: .venv/installed  ## show the runs, by the link it prints
+	@echo "Figures as columns: http://localhost:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=headlines"
 	mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 test: check  ## lint, types and all tests

@@ -1,5 +1,6 @@
 """Options that several commands share, each said once; a command hands all of its own to a room's function by name."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,18 @@ say = partial(click.echo, err=True)
 
 
 def path(name: str, text: str, *, required: bool = True, default: str | None = None) -> Callable[[F], F]:
-    """An option that names a file or a folder; one with a default is not required."""
+    """An option that names a file or a folder; a default lies in the checkout, whatever the current folder."""
     # A default of None is not handed on: to click it is a value, and nothing would be missing.
-    given: dict[str, Any] = {} if default is None else {"default": default}
+    given: dict[str, Any] = {}
+    if default is not None:
+        given = {"default": partial(_in_checkout, default), "show_default": default}
     return click.option(f"--{name}", type=FILE, required=required and default is None, help=text, **given)
+
+
+def _in_checkout(name: str) -> Path:
+    from pipeline.tracking import checkout
+
+    return Path(os.path.relpath(checkout() / name))
 
 
 boilerplate = path("boilerplate", "What boilerplate looks like (YAML).")

@@ -21,6 +21,7 @@ champion_file = options.path(
 @options.settings
 @options.path("scored", "Gold rows with scores and decisions, for comparing models (JSONL).")
 @options.path("out", "Folder for figures, plot data and the worst mistakes.")
+@options.path("metrics", "At most 20 headline figures, under the model's name (JSON).", required=False)
 def evaluate(**given: Any) -> None:
     """Measure a model's out-of-fold probabilities against gold.
 
@@ -41,7 +42,6 @@ def evaluate(**given: Any) -> None:
 @options.labels
 @options.path("themes", "configs/themes.yaml, for the names that people see.")
 @options.settings
-@options.path("metrics", "At most 20 headline figures for each model (JSON).")
 @options.path("verdicts", "Each pair of models: better, worse or within noise (JSON).")
 @options.path("table", "The comparison as a page (Markdown).")
 def compare(**given: Any) -> None:
@@ -50,7 +50,7 @@ def compare(**given: Any) -> None:
     \b
     taqyryp compare --model tfidf --model transformer --scored data/scored --reports reports \\
         --labels data/labels.json --themes configs/themes.yaml --settings configs/pipeline.yaml \\
-        --metrics reports/metrics.json --verdicts reports/verdicts.json --table reports/comparison.md
+        --verdicts reports/verdicts.json --table reports/comparison.md
     """
     from pipeline.evaluation.compare import run_compare
 

@@ -72,10 +72,13 @@ def _decode(decoder: msgspec.json.Decoder[_T], data: bytes, place: str) -> _T:
         raise UserError(f"{place}: {error}; mend or remove it") from error
 
 
-def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    """Writes one JSON object a line, whole or not at all."""
+def write_jsonl(path: Path, rows: Iterable[Any], *, never_empty: bool = False) -> None:
+    """Writes one JSON object a line, whole or not at all.
+
+    A stage whose rows may be none asks for a file that is `never_empty`, since DVC warns of one: it is an empty line.
+    """
     with atomic_write(path) as temporary:
-        temporary.write_bytes(msgspec.json.Encoder().encode_lines(rows))
+        temporary.write_bytes(msgspec.json.Encoder().encode_lines(rows) or b"\n" * never_empty)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.core.io import read_json, read_jsonl, write_json, write_text
 from pipeline.core.schemas import Labels, ScoredRow
 from pipeline.core.settings import load_section, load_settings
-from pipeline.evaluation.evaluate import EvaluationSettings, headlines, resample_rows
+from pipeline.evaluation.evaluate import EvaluationSettings, resample_rows
 from pipeline.evaluation.metrics import ScoredTable, bootstrap_interval, count_decisions
 
 
@@ -23,7 +23,6 @@ def run_compare(
     labels: Path,
     themes: Path,
     settings: Path,
-    metrics: Path,
     verdicts: Path,
     table: Path,
 ) -> None:
@@ -40,7 +39,6 @@ def run_compare(
     tables = {model: ScoredTable.from_rows(read_jsonl(scored / f"{model}.jsonl", ScoredRow)) for model in models}
     pairs = compare_models(tables, evaluation)
     shown = display_names(load_settings(themes, ThemeSettings), label_set)
-    write_json(metrics, {model: headlines(report, label_set) for model, report in figures.items()})
     write_json(verdicts, pairs)
     write_text(table, comparison_table(figures, pairs, shown, evaluation.level))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.classifiers.base import MODELS
 from pipeline.core.errors import UserError
 from pipeline.core.io import read_bytes, read_json, write_text
 from pipeline.core.settings import load_section, load_settings
@@ -56,7 +57,7 @@ def document_blocks(reports: Path, themes: Path, settings: Path) -> dict[str, st
     configured = load_settings(themes, ThemeSettings)
     names = display_names(configured, read_labels(configured, themes))
     level = load_section(settings, "evaluation", EvaluationSettings).level
-    models = read_json(reports / "metrics.json", Report)
+    models = [model for model in MODELS if (reports / model / "scores.json").is_file()]
     gold = {model: read_json(reports / model / "scores.json", Report) for model in models}
     challenge = {path.parent.name: read_json(path, Report) for path in sorted(reports.glob("challenge/*/dev.json"))}
     themes_f1 = [f"F1 {name}" for name in names.values()]

@@ -27,7 +27,7 @@ from pipeline.evaluation.plot_data import plot_data, worst_errors
 FEW_ARTICLES = 5
 """Below this many articles a bootstrap over articles has too few to draw from."""
 HEADLINES = 20
-"""At most so many numbers of each model stand in reports/metrics.json, which `dvc metrics show` puts side by side."""
+"""At most so many numbers of each model stand in reports/metrics, which `dvc metrics show` puts side by side."""
 
 
 class EvaluationSettings(Settings, frozen=True):
@@ -49,8 +49,9 @@ def run_evaluate(
     settings: Path,
     scored: Path,
     out: Path,
+    metrics: Path | None,
 ) -> None:
-    """The stage `evaluate`: reads rows and out-of-fold scores, writes the file `scored` and the folder `out`.
+    """The stage `evaluate`: reads rows and out-of-fold scores, writes `scored`, the folder `out`, and headlines.
 
     Raises:
         UserError: if a file is missing or broken.
@@ -67,6 +68,8 @@ def run_evaluate(
         write_csv(folder / "errors.csv", worst_errors(tables[GOLD], rows, label_set.names, evaluation.worst))
         for name, points in plots.items():
             write_csv(folder / "plots" / f"{name}.csv", points)
+    if metrics:
+        write_json(metrics, {model: headlines(report, label_set)})
 
 
 def join_settings(

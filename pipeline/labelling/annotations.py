@@ -82,7 +82,8 @@ def bind(
 def _why_unbound(row: Annotation, paragraphs: Sequence[Paragraph]) -> str:
     texts = [paragraph.text for paragraph in paragraphs if paragraph.article == row.article]
     if not texts:
-        return f"article {row.article!r} is not among the articles; restore it or remove its rows"
+        mend = "restore it or remove its rows; `dvc exp run --temp` and the queue see it once you `git add` it"
+        return f"article {row.article!r} is not among the articles; {mend}"
     near = difflib.get_close_matches(prepare(row.text), texts, n=1, cutoff=0.0)[0]
     return (
         f"no paragraph of {row.article} has this text (any more).\n  annotated: {row.text}\n  nearest:   {near}\n"

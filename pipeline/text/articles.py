@@ -27,7 +27,7 @@ def run_paragraphs(articles: Path, boilerplate: Path, out: Path, rejected: Path,
         if not count.kept:
             say(f"{articles / count.article}.txt: no paragraph in {count.lines} lines; see {report} for the reasons")
     write_jsonl(out, kept)
-    write_jsonl(rejected, dropped)
+    write_jsonl(rejected, dropped, never_empty=True)
     write_json(report, counts)
 
 

@@ -2,11 +2,12 @@
 
 In reading order: `results` (what the files say of a result), `store` (which MLflow, and how long to wait for it),
 `plots`, `served` (the model as MLflow serves it), `runs` (a result becomes a run with its logged model), `registry`
-(versions, candidate and champion), `ledger` (all of it, for a checkout or its history), `stage` (the command, which
-costs no result). Nothing else imports MLflow.
+(versions, candidate and champion), `history` (what git and DVC's cache still have), `ledger` (all of it, for a checkout
+or its history), `stage` (the command, which costs no result). Nothing else imports MLflow.
 """
 
 import os
+from pathlib import Path
 
 OWN_THRESHOLDS, NO_LIMIT = -1.0, 0
 """The defaults of a served model's parameters `threshold` and `top_k`."""
@@ -23,3 +24,14 @@ for _name, _value in {
     "MPLBACKEND": "Agg",
 }.items():
     os.environ.setdefault(_name, _value)
+
+
+def checkout() -> Path:
+    """The nearest folder with a dvc.yaml, upwards from the current one, which it is itself if there is none."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "dvc.yaml").is_file()), here)
+
+
+def project_root() -> Path:
+    """The checkout that a ledger belongs to: DVC's, also in its temporary copies, else the nearest."""
+    return Path(os.environ.get("DVC_ROOT") or checkout())

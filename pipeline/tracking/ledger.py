@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from subprocess import check_call, check_output
+from subprocess import check_output
 
-import yaml
+from tqdm import tqdm
 
 from pipeline.core.errors import UserError
 from pipeline.core.io import Say
 from pipeline.core.settings import load_section, load_settings
 from pipeline.evaluation.evaluate import EvaluationSettings
-from pipeline.tracking import registry
-from pipeline.tracking.results import ResultPaths, TrackedResult, read_results
-from pipeline.tracking.runs import link_cached, log_result
-from pipeline.tracking.store import Store, project_root, with_store
+from pipeline.tracking import history, project_root, registry
+from pipeline.tracking.results import ResultPaths, TrackedResult, read_result, read_results
+from pipeline.tracking.runs import log_result, share_view
+from pipeline.tracking.store import Store, with_store
 
 
 def track_files(paths: ResultPaths, settings: Path, choice: Path, say: Say, told: dict[str, str] | None) -> None:
@@ -29,23 +26,40 @@ def track_files(paths: ResultPaths, settings: Path, choice: Path, say: Say, told
         UserError: if the files hold no results, or dvc.lock does not know them.
         StoreError: if MLflow can't be reached, refuses or keeps us waiting, in a stage for as long as settings say.
     """
-    results = read_results(paths._replace(tags=_origin(paths.lock.parent)))
+    folder = paths.lock.parent
+    results = read_results(paths._replace(committed=history.first_commits(folder), tags=_origin(folder)))
     if told is not None:
         told |= {result.model: "not handed over" for result in results}
     _track(results, settings, choice, say, told)
 
 
 def track_history(settings: Path, choice: Path, say: Say) -> None:
-    """The results of every commit and experiment, oldest first, as versions are numbered; says why one is skipped."""
-    for paths in _history(project_root()):
-        name = paths.tags.get("dvc.experiment", paths.tags["git.commit"][:10])
+    """The results of every commit and experiment, oldest first, as versions are numbered; says why one is left out.
+
+    The cache is asked first what it holds. What several commits have is read once.
+    """
+    root = project_root()
+    cache = history.find_cache(root)
+    planned = history.plan_restoring(history.read_history(root), cache, say)
+
+    def tell(line: str) -> None:
+        with tqdm.external_write_mode():  # above the bar
+            say(line)
+
+    for version, models in tqdm(planned, unit="commit", disable=None):
+        with history.restored(version, models, root, cache) as paths:
+            tell(f"{version.name}:")
+            _track(_readable(paths, version, models, tell), settings, choice, tell)
+
+
+def _readable(paths: ResultPaths, version: history.Version, models: Sequence[str], say: Say) -> list[TrackedResult]:
+    results = []
+    for model in models:
         try:
-            results = read_results(paths)
-        except (UserError, OSError) as error:  # the cache lacks some of its files
-            say(f"{name}: skipped, {str(error).replace(f'{paths.lock.parent}/', '')}")
-        else:
-            say(f"{name}:")
-            _track(results, settings, choice, say)
+            results.append(read_result(model, paths, version.stages)._replace(made=version.made))
+        except (UserError, OSError) as error:  # made by an older version of the project
+            say(f"{model}: left out, {str(error).replace(f'{paths.lock.parent}/', '')}")
+    return results
 
 
 def _track(
@@ -64,6 +78,8 @@ def _track(
             if told is not None:
                 told[result.model] = result.key
             say(f"{result.name}: {'new run' if new else 'has its run'} {run.info.run_id}, {where}")
+        if results:
+            share_view(store, results[-1].metrics)
         say(registry.move_aliases(store, tracking.candidate, chosen, evaluation))
 
     with_store(work, registry.BY_HAND_SECONDS * len(results) if told is None else tracking.patience)
@@ -79,28 +95,3 @@ def _origin(folder: Path) -> dict[str, str]:
         # First comes "# branch.oid <commit>", then other lines on the branch, then one for each change.
         tags |= {"git.commit": head.split()[2], "git.dirty": str(any(line[0] != "#" for line in lines)).lower()}
     return tags
-
-
-def _history(root: Path) -> Iterator[ResultPaths]:
-    """Every commit and experiment that changed dvc.lock, oldest first, in a folder that is there until the next."""
-    log = ["git", "log", "--reverse", "--format=%H %ct %D", "--decorate=full", "--decorate-refs=refs/exps/"]
-    log += ["--branches", "--tags", "--remotes", "--glob=refs/exps/??/*", "--", "dvc.lock"]
-    cache = root / check_output(["dvc", "cache", "dir"], cwd=root, text=True).strip()
-    place = root / ".dvc" / "tmp"  # on the file system of the cache, so that files are linked
-    place.mkdir(exist_ok=True)
-    for line in check_output(log, cwd=root, text=True).splitlines():
-        commit, seconds = line.split()[:2]
-        tags = {"git.commit": commit, "git.dirty": "false"}
-        # DVC names an experiment by the commit that it started from, in two parts, and by its own name.
-        if experiment := re.search(r"refs/exps/(..)/([^/]+)/([^/,]+)", line):
-            start, end, name = experiment.groups()
-            tags = {"git.commit": start + end, "git.dirty": "true", "dvc.experiment": name, "dvc.baseline": start + end}
-        with tempfile.TemporaryDirectory(dir=place) as temporary:
-            folder = Path(temporary)
-            check_call(["git", "archive", "-o", f"{folder}/archive.tar", commit], cwd=root)
-            shutil.unpack_archive(f"{folder}/archive.tar", folder)
-            lock = folder / "dvc.lock"
-            stages = yaml.safe_load(lock.read_bytes())["stages"] if lock.is_file() else {}
-            for out in (out for stage in stages.values() for out in stage.get("outs", [])):
-                link_cached(cache, out["md5"], folder / out["path"])
-            yield ResultPaths(lock, folder / "data", folder / "reports", folder / "models", int(seconds) * 1000, tags)

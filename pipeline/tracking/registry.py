@@ -1,7 +1,8 @@
 """Versions of the registered model: the candidate is the newest, the champion moves only for a reason.
 
 A reason is: there is none yet, a comparison that is better beyond noise, or a choice made by hand with `taqyryp
-promote`, which is kept in a committed file so that a rebuilt store honours it.
+promote`, which is kept in a committed file so that a rebuilt store honours it. An alias that someone set in MLflow
+itself stays where it is until someone promotes another version.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import atexit
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -37,6 +38,7 @@ from pipeline.tracking.store import SQLITE, Store, StoreError, connect, elsewher
 REGISTERED = "taqyryp"
 CANDIDATE, CHAMPION = "candidate", "champion"
 JUDGED, BY_HAND, FIRST = "judged", "promoted_by_hand", "first_version"
+CROWNED, SET_IN_MLFLOW = "champion_by_taqyryp", "no, it was set in MLflow"  # a tag of the registered model
 BY_HAND_SECONDS = 60  # what someone who calls a command may wait for the store, for each result
 Version = Any  # mlflow.entities.model_registry.ModelVersion, whose type MLflow does not export to type checkers
 
@@ -125,19 +127,18 @@ def move_aliases(store: Store, kind: str, chosen: ChampionChoice | None, evaluat
     candidates = [version for version in versions.values() if version.tags.get("model") == kind]
     if not candidates:
         return f"no version of {kind} yet"
+    _crown_chosen(store, versions.values(), chosen)
     # Trouble of the store is an error here, never the answer that there is no champion.
-    aliases = {alias: str(number) for alias, number in store.client.get_registered_model(REGISTERED).aliases.items()}
+    registered = store.client.get_registered_model(REGISTERED)
+    aliases = {alias: str(number) for alias, number in registered.aliases.items()}
     candidate, champion = max(candidates, key=_age), versions.get(aliases.get(CHAMPION, ""))
     if aliases.get(CANDIDATE) != str(candidate.version):
         store.client.set_registered_model_alias(REGISTERED, CANDIDATE, candidate.version)
-    for version in versions.values():
-        if chosen and version.tags.get(RESULT) == chosen.result and BY_HAND not in version.tags:
-            champion = version
-            _crown(store, version, "chosen by hand", by_hand=True)
     if champion is None:
         return _crown(store, candidate, "the first")
+    held = ", where someone set it in MLflow" if _was_set_in_mlflow(store, registered, champion) else ""
     if champion.version == candidate.version or JUDGED in candidate.tags:
-        return f"champion stays {champion.tags.get('name')} (version {champion.version})"
+        return f"champion stays {champion.tags.get('name')} (version {champion.version}){held}"
     try:
         with store.not_waiting():
             verdict = _verdict(candidate, champion, evaluation)
@@ -146,15 +147,34 @@ def move_aliases(store: Store, kind: str, chosen: ChampionChoice | None, evaluat
             f"candidate version {candidate.version} can't be compared with version {champion.version}, which stays "
             f"champion ({one_line(error)}); `taqyryp track --all-experiments` writes lost runs again"
         )
-    said = f"candidate version {candidate.version} is {verdict}: champion stays version {champion.version}"
-    if verdict == "better":
+    said = f"candidate version {candidate.version} is {verdict}: champion stays version {champion.version}{held}"
+    if verdict == "better" and held:
+        said += f"; `taqyryp promote {candidate.version}` moves it"
+    elif verdict == "better":
         said = _crown(store, candidate, f"better than version {champion.version} beyond noise")
     store.client.set_model_version_tag(REGISTERED, candidate.version, JUDGED, f"{verdict} ({champion.version})")
     return said
 
 
+def _crown_chosen(store: Store, versions: Iterable[Version], chosen: ChampionChoice | None) -> None:
+    for version in versions:
+        if chosen and version.tags.get(RESULT) == chosen.result and BY_HAND not in version.tags:
+            _crown(store, version, "chosen by hand", by_hand=True)
+
+
+def _was_set_in_mlflow(store: Store, registered: Any, champion: Version) -> bool:
+    """Whether someone moved the champion in MLflow since we last did. The answer holds until someone promotes one."""
+    last, now = registered.tags.get(CROWNED), champion.tags.get(RESULT, f"version {champion.version}")
+    moved = last not in (None, now)  # None: a store of before there was this tag, or a kill before it was set
+    if last not in (now, SET_IN_MLFLOW):
+        store.client.set_registered_model_tag(REGISTERED, CROWNED, SET_IN_MLFLOW if moved else now)
+    return moved
+
+
 def _crown(store: Store, version: Version, why: str, by_hand: bool = False) -> str:
+    store.client.delete_registered_model_tag(REGISTERED, CROWNED)
     store.client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
+    store.client.set_registered_model_tag(REGISTERED, CROWNED, version.tags[RESULT])
     if by_hand:
         store.client.set_model_version_tag(REGISTERED, version.version, BY_HAND, "true")
     return f"champion is now {version.tags.get('name')} (version {version.version}): {why}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import md5
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,20 +22,21 @@ DISPLAY_NAMES = "configs/themes.yaml:names"  # people see these, no model does; 
 
 
 class ResultPaths(NamedTuple):
-    """dvc.lock, folders of tables, reports, models; when made (ms since 1970, None is now); tags of their origin."""
+    """dvc.lock, folders of tables, reports, models; when outputs were first committed, by DVC's digest; tags."""
 
     lock: Path
     data: Path
     reports: Path
     models: Path
-    made: int | None = None
-    tags: Mapping[str, str] = {}
+    committed: Mapping[str, int] = {}  # ms since 1970
+    tags: Mapping[str, str] = {}  # of where they come from
 
 
 class TrackedResult(NamedTuple):
     """What one model achieved. `key` is the same for the same result, whenever and wherever it was made.
 
-    `name` is the run's, for a model with a folder the very name in the rows it classifies; `curves` are (name, epoch,
+    `name` is the run's, for a model with a folder the very name in the rows it classifies; `made` is when all that it
+    came from was first committed (ms since 1970), None if it was not; `curves` are (name, epoch,
     value); `rows` counts those of the datasets `labelled` and `gold`; `reports` are folders by the name that they get
     in the run; `folder` is the model's, None for a reference that is only measured; `stored` is the digest by which
     DVC's cache knows that folder.
@@ -64,16 +65,34 @@ def read_results(paths: ResultPaths) -> list[TrackedResult]:
     """
     if not paths.lock.is_file():
         raise UserError(f"{paths.lock}: missing, so nobody can say what made the files; run `dvc repro`")
-    stages = yaml.safe_load(read_bytes(paths.lock)).get("stages", {})
+    stages = load_stages(read_bytes(paths.lock))
     models = sorted(path.parent.name for path in paths.reports.glob("*/scores.json"))
     if not models:
         raise UserError(f"{paths.reports}: holds no <model>/scores.json; run `dvc repro`")
-    return [_read_result(model, paths, stages) for model in models]
+    return [read_result(model, paths, stages) for model in models]
 
 
-def _read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> TrackedResult:
-    lineage = _lineage(stages, [f"{stage}@{model}" for stage in ("evaluate", "train", "challenge")])
-    outs = {paths.lock.parent / out["path"]: out["md5"] for stage in lineage.values() for out in stage.get("outs", [])}
+def load_stages(lock: bytes) -> dict[str, Any]:
+    """What a dvc.lock says of each stage. LibYAML takes 20 ms for ours, pure Python 150."""
+    loaded = yaml.load(lock, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded.get("stages", {}) if isinstance(loaded, dict) else {}
+
+
+def needed_outs(model: str, stages: Mapping[str, Any]) -> list[str]:
+    """The outputs that a model's result is read from, beside the reports, as dvc.lock names them."""
+    tables = ["labelled.jsonl", "labels.json", "folds.jsonl", f"scored/{model}.jsonl", f"curves/{model}.jsonl"]
+    return [f"data/{name}" for name in tables] + [f"models/{model}"] * (f"train@{model}" in stages)
+
+
+def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> TrackedResult:
+    """The result of one model; `stages` is what dvc.lock says of them.
+
+    Raises:
+        UserError: if dvc.lock speaks of other files than those that are there, or one is missing or broken.
+    """
+    behind = lineage(stages, model)
+    outs = {paths.lock.parent / path: digest for path, digest in lineage_outs(behind).items()}
+    commits = [paths.committed.get(digest) for digest in outs.values()]
     labelled, labels, folds = (paths.data / name for name in ("labelled.jsonl", "labels.json", "folds.jsonl"))
     scored, folder = paths.data / "scored" / f"{model}.jsonl", paths.models / model
     report, challenge = paths.reports / model, paths.reports / "challenge" / model
@@ -81,22 +100,22 @@ def _read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> T
         # The parameters in dvc.lock would be those of another result.
         raise UserError(f"{scored}: not what dvc.lock says was made; run `dvc repro` or `dvc checkout`")
     digests = {path.name: file_sha256(path) for path in (labelled, labels, folds, scored)}
-    data_digest = _digest([digests[path.name] for path in (labelled, labels, folds)])
-    tags = {"model": model, "digest.data": data_digest, "digest.stages": _digest(lineage), **paths.tags}
+    data_digest = digest_of([digests[path.name] for path in (labelled, labels, folds)])
+    tags = {"model": model, "digest.data": data_digest, "digest.stages": digest_of(behind), **paths.tags}
     for path in [*report.rglob("*"), *challenge.rglob("*")]:
         if path.is_file():
             digests[path.relative_to(paths.reports).as_posix()] = file_sha256(path)
     if folder.is_dir():
         manifest = check_manifest(folder, "model")
         tags |= {"digest.model": manifest.digest, **manifest.facts.get("hardware", {})}
-    params, figures = _params(lineage.values()), read_json(report / "scores.json", dict[str, Any])
-    key = _digest([model, params, digests, tags.get("digest.model")])
+    params, figures = lineage_params(behind), read_json(report / "scores.json", dict[str, Any])
+    key = digest_of([model, params, digests, tags.get("digest.model")])
     kinds = Counter(f"{row.provenance}_rows" for row in read_jsonl(labelled, LabelledRow))
     return TrackedResult(
         model=model,
         name=f"{model}-{tags.get('digest.model', key)[:8]}",
         key=key,
-        made=paths.made,
+        made=max((when for when in commits if when), default=None) if all(commits) else None,
         params=params,
         metrics=_metrics(figures, read_json(labels, Labels), challenge / "dev.json"),
         curves=_curves(paths.data / "curves" / f"{model}.jsonl"),
@@ -109,26 +128,33 @@ def _read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> T
     )
 
 
-def _digest(value: Any) -> str:
+def digest_of(value: Any) -> str:
+    """SHA-256 of a value, whatever the order of its keys."""
     return sha256(msgspec.json.encode(value, order="sorted"))
 
 
-def _lineage(stages: Mapping[str, Any], last: Sequence[str]) -> dict[str, Any]:
-    """The named stages and all whose outputs they came from, as dvc.lock records them."""
+def lineage(stages: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """The last stages of a model and all whose outputs they came from, as dvc.lock records them."""
+    last = [f"{stage}@{model}" for stage in ("evaluate", "train", "challenge")]
     makers = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", [])}
-    lineage: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     waiting = [name for name in last if name in stages]
     while waiting:
         name = waiting.pop()
-        if name not in lineage:
-            lineage[name] = stages[name]
+        if name not in found:
+            found[name] = stages[name]
             waiting += [makers[dep["path"]] for dep in stages[name].get("deps", []) if dep["path"] in makers]
-    return dict(sorted(lineage.items()))
+    return dict(sorted(found.items()))
 
 
-def _params(stages: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def lineage_outs(behind: Mapping[str, Any]) -> dict[str, str]:
+    """The outputs of these stages: path -> DVC's digest."""
+    return {out["path"]: out["md5"] for stage in behind.values() for out in stage.get("outs", [])}
+
+
+def lineage_params(behind: Mapping[str, Any]) -> dict[str, str]:
     """The parameters that DVC recorded for these stages, flat, under their names in the configuration files."""
-    recorded = [(file, values) for stage in stages for file, values in stage.get("params", {}).items()]
+    recorded = [(file, values) for stage in behind.values() for file, values in stage.get("params", {}).items()]
     pending = [(f"{file}:{name}", value) for file, values in recorded for name, value in values.items()]
     flat = {}
     for name, value in pending:

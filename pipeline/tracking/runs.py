@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import colorsys
-import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,16 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Map
 
 from pipeline.classifiers.base import MODELS
-from pipeline.core.io import read_json
-from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS
+from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS, project_root
+from pipeline.tracking.history import link_cached
 from pipeline.tracking.plots import draw_plot
 from pipeline.tracking.results import TrackedResult
-from pipeline.tracking.store import Store, project_root
+from pipeline.tracking.store import Store
 
 FORBIDDEN = re.compile(r"[^/\w.\- :]")  # what MLflow does not take in a name; a theme may hold a comma or a bracket
 RESULT, COMPLETE = "result", "complete"  # tags: the result's key; set last, when nothing is missing any more
+VIEW = "mlflow.sharedViewState.headlines"  # the link of `make ui` ends in viewStateShareKey=headlines
+VIEWED = ("f1_macro", "f1_macro_low", "f1_macro_high", "ap_macro")
 ID, TEXT = ColSpec("string", "id", required=False), ColSpec("string", "text")
 THEMES = [ColSpec(Array("string"), name) for name in ("themes", "undecided")]
 SIGNATURE = ModelSignature(
@@ -58,6 +59,19 @@ def log_result(store: Store, result: TrackedResult) -> tuple[Any, bool]:
         if model.source_run_id != run.info.run_id:  # MLflow leaves it behind when it purges the run
             client.delete_logged_model(model.model_id)
     return run, whole is None
+
+
+def share_view(store: Store, metrics: Collection[str]) -> None:
+    """Keeps in the experiment which figures the link of `make ui` shows as columns, those of each language included.
+
+    MLflow's own links to a view work so: a tag of the experiment holds the view, and the link names the tag.
+    """
+    languages = sorted(name.replace("ap_macro/", "f1_macro/") for name in metrics if name.startswith("ap_macro/"))
+    columns = [f"metrics.`{FORBIDDEN.sub('_', name)}`" for name in [*VIEWED, *languages]]
+    view = {"selectedColumns": [*columns, "attributes.`Models`"], "orderByKey": columns[0], "orderByAsc": False}
+    text = msgspec.json.encode(view).decode()
+    if store.client.get_experiment(store.experiment).tags.get(VIEW) != text:
+        store.client.set_experiment_tag(store.experiment, VIEW, text)
 
 
 def _is_whole(store: Store, result: TrackedResult, run: Any, models: Sequence[Any]) -> bool:
@@ -172,17 +186,3 @@ def _log_model(store: Store, result: TrackedResult, run_id: str) -> str:
             card.save(saved / "MLmodel")
     store.client.finalize_logged_model(model.model_id, "READY")
     return str(model.model_id)
-
-
-def link_cached(cache: Path, digest: str, target: Path) -> None:
-    """Puts a file or folder of DVC's cache at `target`, as hard links if possible; what the cache lacks is left out."""
-    source = cache / "files" / "md5" / digest[:2] / digest[2:]
-    if digest.endswith(".dir") and source.is_file():
-        for entry in read_json(source, list[dict[str, Any]]):
-            link_cached(cache, entry["md5"], target / entry["relpath"])
-    elif source.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(source, target)

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.core.errors import UserError
 from pipeline.core.io import sha256
+from pipeline.tracking import project_root
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
@@ -48,12 +49,6 @@ class Store:
             yield
         finally:
             self.deadline = time.monotonic() + left
-
-
-def project_root() -> Path:
-    """The checkout that a ledger belongs to: DVC's, also in its temporary copies, else that of the nearest dvc.yaml."""
-    above = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "dvc.yaml").is_file()]
-    return Path(os.environ.get("DVC_ROOT") or next(iter(above), Path.cwd()))
 
 
 def connect() -> str:

@@ -61,7 +61,7 @@ def run_crossval(
     fits = plan_fits(read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow), planned, kind)
     found, curve = cross_validate(fits, kind, setup)
     write_jsonl(scores, found)
-    write_jsonl(curves, curve)
+    write_jsonl(curves, curve, never_empty=True)  # a model without epochs has none
 
 
 def plan_fits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -45,9 +46,10 @@ def read(project: Project, name: str) -> object:
 
 
 def test_the_pipeline_makes_what_it_promises(project: Project) -> None:
-    metrics = read(project, "reports/metrics.json")
-    assert isinstance(metrics, dict)
-    assert list(metrics) == ["majority", "rules", "zeroshot", "tfidf", "transformer"]
+    metrics: dict[str, dict[str, float]] = {}
+    for path in (project.folder / "reports/metrics").glob("*.json"):
+        metrics |= json.loads(path.read_text())
+    assert sorted(metrics) == ["majority", "rules", "tfidf", "transformer", "zeroshot"]
     assert all(len(numbers) <= 20 for numbers in metrics.values())
     assert {"f1_macro/rules_as_teacher", "f1_macro/transfer_from_ru"} <= set(metrics["transformer"])
     for model in ("tfidf", "transformer", "compact", "cascade"):
@@ -70,7 +72,7 @@ def test_no_derived_file_would_enter_git(project: Project) -> None:
     tracked = project.run("git", "ls-files").splitlines()
     kept = ["data/.gitignore", "models/.gitignore", "models/README.md"]
     assert [name for name in tracked if name.startswith(("models/", "data/"))] == kept
-    assert {"dvc.lock", "reports/metrics.json", "reports/comparison.md"} <= set(tracked)
+    assert {"dvc.lock", "reports/metrics/tfidf.json", "reports/comparison.md"} <= set(tracked)
 
 
 def test_each_stage_declares_the_modules_it_runs(project: Project) -> None:
@@ -165,7 +167,11 @@ def _fits(parent: int) -> bool:
 
 def test_dvc_shows_metrics_plots_and_experiments(fresh: Project) -> None:
     fresh.run("dvc", "exp", "run", "-n", "softer", "-S", "configs/tfidf.yaml:C=0.1")
-    assert "softer" in fresh.run("dvc", "exp", "show", "--csv")
+    (documented,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("dvc exp show")]
+    table = fresh.run("env", "COLUMNS=400", *shlex.split(documented, comments=True))
+    for column in ("[softer]", "tfidf.f1_macro", "transformer.f1_macro", " C"):
+        assert column in table
+    assert max(len(line.rstrip()) for line in table.splitlines()) <= 120
     assert "tfidf.f1_macro" in fresh.run("dvc", "metrics", "show")
     assert "tfidf." in fresh.run("dvc", "metrics", "diff", "HEAD")
     for command in ("show", "diff"):
@@ -173,6 +179,26 @@ def test_dvc_shows_metrics_plots_and_experiments(fresh: Project) -> None:
         page = (fresh.folder / "drawn/index.html").read_text()
         for picture in ("precision-recall", "reliability", "risk-coverage", "themes", "confusion", "loss", "cascade"):
             assert picture in page
+
+
+def test_metrics_of_one_model_change_with_its_stages_alone(fresh: Project) -> None:
+    fresh.replace("configs/tfidf.yaml", "C: 10", "C: 0.1")
+    assert fresh.repro("evaluate@tfidf") == ["crossval@tfidf", "evaluate@tfidf"]
+    changed = json.loads(fresh.run("dvc", "metrics", "diff", "--json"))
+    assert list(changed) == ["reports/metrics/tfidf.json"]
+    assert "tfidf.f1_macro" in changed["reports/metrics/tfidf.json"]
+
+
+def test_a_copy_of_dvcs_own_says_what_git_has_to_know(fresh: Project) -> None:
+    (fresh.folder / "seeds/articles/005_new.txt").write_text(ARTICLE)
+    rows = fresh.run("taqyryp", "annotate", "seeds/articles/005_new.txt").replace('"themes":null', '"themes":[]')
+    with (fresh.folder / "seeds/annotations.jsonl").open("a") as file:
+        file.write(rows)
+    printed = fresh.run("dvc", "exp", "run", "--temp", "label", fails=True)
+    assert "article '005_new' is not among the articles; restore it or remove its rows; " in printed
+    assert "`dvc exp run --temp` and the queue see it once you `git add` it" in printed
+    fresh.run("git", "add", "seeds/articles/005_new.txt")
+    fresh.run("dvc", "exp", "run", "--temp", "label")
 
 
 def test_all_models_classify_as_a_user_would(project: Project) -> None:

@@ -32,7 +32,6 @@ def pair(first: str, second: str, difference: float, interval: list[float], verd
 
 
 REPORTS: dict[str, Any] = {
-    "metrics.json": {"tfidf": {}, "transformer": {}},
     "tfidf/scores.json": figures(0.51234) | {"seeds": {"f1_macro": [0.5], "std": 0.0}, "other_settings": {}},
     "transformer/scores.json": figures(0.75)
     | {"seeds": {"f1_macro": [0.7, 0.8], "std": 0.05}, "other_settings": {"transfer:kk": {"f1_macro": 0.1}}},

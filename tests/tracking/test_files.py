@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.tracking.history import link_cached
 from pipeline.tracking.plots import draw_plot
-from pipeline.tracking.runs import link_cached
 
 PLOTS = {
     "precision_recall": "theme,recall,precision\na,0.5,1.0\nNA,1.0,0.5\n",

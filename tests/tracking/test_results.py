@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.metrics import ScoredTable
-from pipeline.tracking.results import _figures, _lineage, _params
+from pipeline.tracking.results import _figures, lineage, lineage_params
 
 LOCK = {
     "label": {
@@ -27,19 +27,19 @@ LOCK = {
             "configs/themes.yaml": {"names": {"a": {"en": "A"}}, "descriptions": {"a": "about a"}},
         },
     },
-    "crossval@two": {"deps": [{"path": "models/encoder"}], "outs": [{"path": "data/oof/two.jsonl", "md5": "e"}]},
+    "evaluate@two": {"deps": [{"path": "models/encoder"}], "outs": [{"path": "reports/two", "md5": "e"}]},
     "evaluate@one": {"deps": [{"path": "data/oof/one.jsonl"}], "outs": [{"path": "reports/one", "md5": "f.dir"}]},
-    "compare": {"deps": [{"path": "reports/one"}], "outs": [{"path": "reports/metrics.json", "md5": "g"}]},
+    "compare": {"deps": [{"path": "reports/one"}], "outs": [{"path": "reports/verdicts.json", "md5": "g"}]},
 }
 
 
 def test_a_result_has_the_stages_it_came_from_and_no_others() -> None:
-    assert list(_lineage(LOCK, ["evaluate@one", "train@one"])) == ["crossval@one", "evaluate@one", "label"]
-    assert list(_lineage(LOCK, ["crossval@two"])) == ["crossval@two", "encoder"]
+    assert list(lineage(LOCK, "one")) == ["crossval@one", "evaluate@one", "label"]
+    assert list(lineage(LOCK, "two")) == ["encoder", "evaluate@two"]
 
 
 def test_parameters_are_flat_and_named_as_in_the_files_without_display_names() -> None:
-    assert _params(_lineage(LOCK, ["evaluate@one"]).values()) == {
+    assert lineage_params(lineage(LOCK, "one")) == {
         "crossval.seeds": "[0]",
         "crossval.transfer": "true",
         "descriptions.a": "about a",

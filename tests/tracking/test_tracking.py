@@ -17,12 +17,14 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.conftest import ROOT
 from tests.project import Project
 
 pytestmark = pytest.mark.slow
@@ -146,7 +148,7 @@ def test_a_run_holds_what_there_is_to_know(made: Project) -> None:
     assert params["labels"] == '["education","prevention","meritocracy","digitalisation"]'
     assert not [name for name in params if name.startswith(("names", "encoder", "epochs"))]
     metrics = dict(rows(store, f"select key, value from latest_metrics where run_uuid = '{run}'"))
-    headline = json.loads((made.folder / "reports/metrics.json").read_text())["tfidf"]
+    headline = json.loads((made.folder / "reports/metrics/tfidf.json").read_text())["tfidf"]
     assert headline.items() <= metrics.items()
     assert {
         "f1_kk/education",
@@ -211,10 +213,14 @@ def test_experiments_leave_a_run_each_and_a_lost_store_is_rebuilt(fresh: Project
     assert {path.stat().st_ino for path in weights} <= cached
 
     _drop(fresh)
-    fresh.run("taqyryp", "track")
+    articles = ["env", "-C", "seeds/articles"]  # from any folder of the checkout
+    fresh.run(*articles, "taqyryp", "track")
     assert len(once(fresh, tfidf=1)) == 3
-    printed = fresh.run("taqyryp", "track", "--all-experiments")
+    committed = int(fresh.run("git", "log", "-1", "--format=%ct", "--", "dvc.lock")) * 1000
+    assert set(rows(store, "select start_time, end_time from runs")) == {(committed, committed)}
+    printed = fresh.run(*articles, "taqyryp", "track", "--all-experiments")
     assert once(fresh, tfidf=6) == every, printed
+    assert "DVC's cache lacks" not in printed
     assert set(tags(store, "dvc.experiment")) == set(tags(store, "dvc.experiment"))
     starts = [row for (row,) in rows(store, "select start_time from runs order by start_time")]
     assert starts[-1] <= time.time() * 1000
@@ -585,6 +591,44 @@ def test_the_champion_moves_only_for_a_reason(fresh: Project) -> None:
     fresh.replace("configs/tfidf.yaml", "C: 10", "C: 9")
     fresh.repro()
     assert aliases(fresh) == {"candidate": 2, "champion": 2}
+
+
+def test_a_champion_set_in_mlflow_stays_until_someone_promotes_another(fresh: Project) -> None:
+    fresh.replace("configs/tfidf.yaml", "C: 10", "C: 0.0001")
+    fresh.repro()
+    assert aliases(fresh) == {"candidate": 2, "champion": 1}
+    in_mlflow(fresh, "client.set_registered_model_alias('taqyryp', 'champion', '2')")
+    assert "(version 2), where someone set it in MLflow" in fresh.run("taqyryp", "track")
+    fresh.replace("configs/tfidf.yaml", "C: 0.0001", "C: 9")
+    printed = fresh.run("dvc", "repro")
+    said = "candidate version 3 is better: champion stays version 2, where someone set it in MLflow"
+    assert f"{said}; `taqyryp promote 3` moves it" in printed
+    assert aliases(fresh) == {"candidate": 3, "champion": 2}
+    # The rule holds for a version that takes the place of one whose run was lost, and where the alias is set again.
+    in_mlflow(fresh, "client.delete_run(client.get_model_version('taqyryp', '3').run_id)")
+    in_mlflow(fresh, "client.set_registered_model_alias('taqyryp', 'champion', '1')")
+    assert "(version 1), where someone set it in MLflow" in fresh.run("taqyryp", "track")
+    assert aliases(fresh) == {"candidate": 4, "champion": 1}
+    fresh.run("taqyryp", "promote", "4")
+    printed = fresh.run("taqyryp", "track")
+    assert "(version 4)" in printed
+    assert "in MLflow" not in printed
+
+
+def test_the_link_that_make_ui_prints_shows_headline_figures(made: Project) -> None:
+    store = made.folder / "mlflow.db"
+    ((number, view),) = rows(store, "select experiment_id, value from experiment_tags where key like '%.headlines'")
+    figures = ["f1_macro", "f1_macro_low", "f1_macro_high", "ap_macro", "f1_macro/kk", "f1_macro/ru"]
+    assert json.loads(view)["selectedColumns"] == [*(f"metrics.`{name}`" for name in figures), "attributes.`Models`"]
+    metrics = {name for (name,) in rows(store, "select distinct key from metrics")}
+    assert set(figures) <= metrics
+    printed = subprocess.run(["make", "-n", "ui"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f"/#/experiments/{number}/runs?workflowType=machine_learning&viewStateShareKey=headlines" in printed
+    # MLflow promises none of these names: its pages have to know them still.
+    (place,) = find_spec("mlflow").submodule_search_locations
+    known = "".join(path.read_text() for path in Path(place, "server/js/build/static/js").glob("*.js"))
+    for name in ("mlflow.sharedViewState.", "viewStateShareKey", "workflowType", "selectedColumns", "orderByKey"):
+        assert f'"{name}"' in known
 
 
 def test_a_model_that_is_not_there_is_a_clear_error(fresh: Project) -> None:
