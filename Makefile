@@ -1,7 +1,5 @@
-# `make repro` and `make test` are all one needs on a fresh machine with Python 3.11, git and make.
-# Another build of torch, say for CUDA: make repro TORCH_INDEX=https://download.pytorch.org/whl/cu130 (see README).
-PYTHON ?= python3.11
-TORCH_INDEX ?=
+# `make repro` and `make test` are all one needs on a fresh machine with Python 3.11 to 3.14, its venv module, git and make.
+# .ci/venv.sh sets .venv up. It knows PYTHON=python3.12 and TORCH=cpu (see README).
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 # Tools that report their use to their makers are asked not to.
@@ -10,7 +8,7 @@ export DVC_NO_ANALYTICS := true
 export HF_HUB_DISABLE_TELEMETRY := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro ui test check bench kernels docs format lock help
+.PHONY: repro ui test check debian bench kernels docs format lock help
 
 repro: .venv/installed  ## set up .venv, run the pipeline
 	dvc repro
@@ -29,6 +27,9 @@ check: .venv/installed  ## lint, order of imports, types and the fast tests
 	mypy
 	python -m pytest -m "not slow"
 
+debian:  ## repro and test from nothing on a fresh Debian 13, about an hour; as root, with debootstrap
+	tests/fresh_debian.sh
+
 bench: .venv/installed  ## measure speed against the usual tools, 20 minutes; after `make repro`
 	pip install --disable-pip-version-check -q -c requirements.lock "accelerate>=1.1"
 	python -m benchmarks
@@ -43,15 +44,11 @@ format: .venv/installed  ## put the code into its one shape
 	ruff check --fix .
 	ruff format .
 
-lock: .venv/installed  ## pin what is installed now
-	pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+lock: .venv/installed  ## pin what is installed now, but CUDA's libraries: torch names its own
+	pip freeze --all --exclude-editable --exclude pip | sed -E '/^(cuda|nvidia)-|^triton=/d; s/\+.*//' > requirements.lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
 .venv/installed: requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(if $(TORCH_INDEX),pip install --index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.lock)")
-	pip install --disable-pip-version-check -q -r requirements.lock
-	pip install --disable-pip-version-check -q --no-build-isolation -c requirements.lock -e '.[pipeline,dev]'
-	touch $@
+	@sh .ci/venv.sh

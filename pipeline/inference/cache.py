@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from weakref import finalize
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class ScoreCache:
         with self._errors_as_user_errors():
             folder.mkdir(parents=True, exist_ok=True)
             self._store = sqlite3.connect(self._path, timeout=60)
+            finalize(self, self._store.close)  # when the classifier goes, or Python ends
             self._store.execute("PRAGMA journal_mode=WAL")
             self._store.execute("PRAGMA synchronous=OFF")  # what a power cut loses is computed again
             self._store.execute("CREATE TABLE IF NOT EXISTS scores (text BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")

@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -423,6 +424,10 @@ def test_a_cache_gives_the_same_rows_without_the_model(folder: Path, tmp_path: P
     assert rows() == first
     (store,) = (tmp_path / "cache").glob("*.sqlite")
     assert store.stem == first[0]["model"]
+    connection = cached._cache._store  # type: ignore[union-attr]
+    del cached
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / store.name).write_bytes(b"no database, but long enough to be looked at" * 100)
     done = classify("seeds/articles", "--model", folder, "--cache", tmp_path / "other", "-o", "-", code=1)

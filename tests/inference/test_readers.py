@@ -322,7 +322,7 @@ def test_files_and_folders_without_permission() -> None:
         (folder / "locked").mkdir()
         (folder / "listed").mkdir()
         (folder / "listed/b.txt").write_text(KAZAKH)
-        (folder / "listed").chmod(0o744)
+        (folder / "listed").chmod(0o444)
         (folder / "a.txt").write_text(KAZAKH)
         (folder / "a.txt").chmod(0)
         (folder / "locked").chmod(0)
@@ -333,7 +333,8 @@ def test_files_and_folders_without_permission() -> None:
             found = read(folder)
         finally:
             os.seteuid(user)
-        (folder / "locked").chmod(0o700)
+            for closed in ("listed", "locked"):
+                (folder / closed).chmod(0o700)
     assert {e.source: e.reason for e in found} == dict.fromkeys(
         ("a.txt", "listed/b.txt", "locked"), "cannot be read (Permission denied)"
     )

@@ -147,6 +147,7 @@ def test_a_mac_has_its_cores_and_its_memory(machine: Path, monkeypatch: pytest.M
     for name in ("own", "mounts"):
         (machine / name).unlink()
     monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "process_cpu_count", os.cpu_count, raising=False)  # what Python 3.13 has there
     monkeypatch.setattr(os, "cpu_count", lambda: 10)
     assert find_allowance() == Allowance(10, 64 * GB // 4096 * 4096)
 
@@ -203,6 +204,7 @@ def test_the_command_runs_without_what_linux_has(folder: Path, tmp_path: Path, m
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "process_cpu_count", os.cpu_count, raising=False)  # what Python 3.13 has there
     monkeypatch.setattr(workers, "MOUNTS", tmp_path / "none")
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())  # musl and macOS: no mallopt
     monkeypatch.setattr(os, "access", access)
