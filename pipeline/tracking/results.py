@@ -15,6 +15,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.io import file_sha256, read_bytes, read_json, read_jsonl, sha256
 from pipeline.core.manifest import check_manifest
 from pipeline.core.schemas import CurvePoint, LabelledRow, Labels
+from pipeline.evaluation.compare import MEASURED
 from pipeline.evaluation.evaluate import headlines
 from pipeline.evaluation.plot_data import loss_curves
 
@@ -90,6 +91,8 @@ def _read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> T
         manifest = check_manifest(folder, "model")
         tags |= {"digest.model": manifest.digest, **manifest.facts.get("hardware", {})}
     params, figures = _params(lineage.values()), read_json(report / "scores.json", dict[str, Any])
+    names = read_json(labels, Labels)
+    tags[MEASURED] = ", ".join(name for name in names.names if f"f1/{name}" in figures["figures"])
     key = _digest([model, params, digests, tags.get("digest.model")])
     kinds = Counter(f"{row.provenance}_rows" for row in read_jsonl(labelled, LabelledRow))
     return TrackedResult(
@@ -98,7 +101,7 @@ def _read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> T
         key=key,
         made=paths.made,
         params=params,
-        metrics=_metrics(figures, read_json(labels, Labels), challenge / "dev.json"),
+        metrics=_metrics(figures, names, challenge / "dev.json"),
         curves=_curves(paths.data / "curves" / f"{model}.jsonl"),
         tags=tags,
         rows={"labelled": {"rows": kinds.total(), **kinds}, "gold": {n: figures[n] for n in ("rows", "articles")}},
@@ -146,7 +149,7 @@ def _metrics(report: Mapping[str, Any], labels: Labels, challenge: Path) -> dict
     if challenge.is_file():
         metrics |= _figures(read_json(challenge, dict[str, Any]), challenge=True)
     for name, interval in report["intervals"]["all"].items():
-        if name.startswith("f1/"):
+        if name.startswith("f1/") and interval:
             metrics[name.replace("f1/", "f1_low/")], metrics[name.replace("f1/", "f1_high/")] = interval
     return metrics
 

@@ -97,7 +97,7 @@ def test_agreement_compares_two_readings(tmp_path: Path) -> None:
 
 def test_rows_to_fill_in_ask_what_is_not_known(labels: Labels) -> None:
     school = Rule(name="school", theme="education", votes="for", confidence=0.9, any={"kk": ["мектеб*"]})
-    rules = LabellingRules(RuleSettings(rules=[school]), labels.names)
+    rules = LabellingRules(RuleSettings(rules=[school]), labels)
     known = {"a-001": {"prevention": True}, "a-002": dict.fromkeys(THEMES, False)}
     (asked,) = to_fill_in([PARAGRAPH, OTHER], known, rules)
     assert (asked.asked, asked.themes, asked.suggested) == (

@@ -21,7 +21,7 @@ from pipeline.labelling.themes import ThemeSettings, display_names, read_labels
 from tests.conftest import ROOT, THEMES
 
 LABELS = Labels(task="multi-label", names=("school", "sport"))
-WEIGHTS = LabelSettings(gold_weight=1.0, exemplar_weight=0.8, rule_weight=0.5)
+WEIGHTS = LabelSettings(gold_weight=1.0, exemplar_weight=0.8, rule_weight=0.5, unasked_weight=0.5)
 RULES = LabellingRules(
     RuleSettings(
         rules=[
@@ -30,7 +30,7 @@ RULES = LabellingRules(
             Rule(name="no-school", theme="school", votes="against", confidence=0.8, unless={"ru": ["школ*", "учен*"]}),
         ]
     ),
-    LABELS.names,
+    LABELS,
 )
 
 

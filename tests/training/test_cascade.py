@@ -26,7 +26,8 @@ from tests.training.test_export import GateRow, gate, judging, made, scores, tra
 __all__ = ["judging", "trained"]  # fixtures
 
 TWO = Labels(task=MULTI_LABEL, names=("one", "two"))
-FACTS = cast(ModelInfo, SimpleNamespace(labels=TWO, thresholds={"one": 0.3, "two": 0.4}, abstain_band=0.05))
+THRESHOLDS = {"one": 0.3, "two": 0.4}
+FACTS = cast(ModelInfo, SimpleNamespace(labels=TWO, thresholds=THRESHOLDS, abstain_band=0.05, unlearnt=()))
 
 
 def evidence(first: Any, second: Any) -> CascadeEvidence:
