@@ -83,10 +83,11 @@ def scarce_themes(
         if name in unlearnt:
             found[name] = f"can't be learnt yet: {_evidence(rows, column)}"
         elif not measured[column]:
-            elsewhere = ", too few elsewhere to learn it from" if without else ""
+            several = sum(row.provenance == "gold" and has_theme(row, column) for row in rows) >= LEAST
+            elsewhere = ", too little elsewhere to learn it from" if several else ""
             found[name] = f"can't be measured yet: {_evidence(rows, column)}{elsewhere}"
         elif without:
-            found[name] = f"can't be learnt with {_listed(without)} held out: 0 positives elsewhere"
+            found[name] = f"can't be learnt with {_listed(without)} held out: too little elsewhere"
     return found
 
 
@@ -105,7 +106,7 @@ def _evidence(rows: Sequence[LabelledRow], column: int) -> str:
     """What people said of a theme, and where; or that nothing says where it is not."""
     cells = [(row.targets[column], row.weights[column]) for row in map(taught, training_rows(rows))]
     if sum(target > 0.5 for target, weight in cells if weight) >= LEAST and all(t > 0.5 for t, w in cells if w):
-        return "every paragraph that is known has it; annotate one without it, or write a rule against it"
+        return "none is known to be without it; annotate one, or write a rule against it"
     asked = [row for row in rows if row.weights[column] > 0]
     gold, exemplars = ([row for row in asked if row.provenance == kind] for kind in ("gold", "exemplar"))
     count = sum(has_theme(row, column) for row in gold)

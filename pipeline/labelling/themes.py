@@ -43,16 +43,13 @@ def read_labels(themes: ThemeSettings, place: Path) -> Labels:
         if names.count(name) > 1 or not name.strip() or ";" in name:
             raise UserError(f"{place}: labels: {name!r} stands twice, is empty or holds ';'; mend the list")
     renamed = [(old, name) for name, earlier in themes.was.items() for old in earlier]
-    for section, old in [*(("retired", name) for name in themes.retired), *(("was", old) for old, _ in renamed)]:
-        if old in names or [*themes.retired, *(earlier for earlier, _ in renamed)].count(old) > 1:
-            raise UserError(
-                f"{place}: {section}: {old!r} is one of labels, too, or stands twice; leave it in one place"
-            )
+    gone = [*themes.retired, *(old for old, _ in renamed)]
+    for old in gone:
+        if old in names or gone.count(old) > 1:
+            raise UserError(f"{place}: retired, was: {old!r} is one of labels, too, or stands twice; keep one")
     for name in themes.was:
         if name not in names:
-            raise UserError(
-                f"{place}: was.{name}: not one of labels ({', '.join(names)}); write `new name: [old name]`"
-            )
+            raise UserError(f"{place}: was.{name}: not one of labels ({', '.join(names)}); write {{new: [old]}}")
     for section, entries in (("names", themes.names), ("descriptions", themes.descriptions)):
         for name in entries:
             if name not in (*names, *themes.retired):

@@ -78,6 +78,19 @@ def test_a_single_label_task_takes_exactly_one_theme(tmp_path: Path) -> None:
             bind(written(tmp_path, row(themes=themes)), [PARAGRAPH], labels)
 
 
+def test_a_retired_theme_is_neither_known_nor_asked_again(tmp_path: Path) -> None:
+    labels = Labels(task="single-label", names=("school", "sport"), retired=("chess",), renamed=(("pupil", "school"),))
+    asked = ["pupil", "sport", "chess"]
+    rows = [row(asked=asked, themes=["chess"]), row(text=OTHER.text, asked=asked, themes=["pupil"])]
+    rows[1]["readings"] = {"one": ["chess"], "two": ["pupil"]}
+    path = written(tmp_path, *rows)
+    assert bind(path, [PARAGRAPH, OTHER], labels) == {"a-002": {"school": True, "sport": False}}
+    rules = LabellingRules(RuleSettings(rules=[]), labels)
+    assert [found.asked for found in to_fill_in([PARAGRAPH, OTHER], bind(path, [PARAGRAPH, OTHER], labels), rules)] == [
+        ("school", "sport")
+    ]
+
+
 def test_agreement_compares_two_readings(tmp_path: Path) -> None:
     labels = Labels(task="multi-label", names=("education", "prevention"))
     asked = ["education", "prevention"]
