@@ -28,20 +28,28 @@ def taught(row: LabelledRow) -> LabelledRow:
 
 def learnable(rows: Sequence[LabelledRow], labels: Labels, least: int = 1) -> Mask:
     """Whether rows, as they are taught, can teach each theme: `least` of them have it, and one is known not to."""
-    shape = len(rows), len(labels.names)
-    targets, weights = (values.reshape(shape) for values in targets_and_weights(rows))
-    present, absent = (targets > 0.5) & (weights > 0), (targets < 0.5) & (weights > 0)
+    present, absent = _present_and_absent(rows, labels)
     return np.asarray((present.sum(axis=0) >= least) & absent.any(axis=0))
+
+
+def _present_and_absent(rows: Sequence[LabelledRow], labels: Labels) -> tuple[Mask, Mask]:
+    targets, weights = (values.reshape(len(rows), len(labels.names)) for values in targets_and_weights(rows))
+    return (targets > 0.5) & (weights > 0), (targets < 0.5) & (weights > 0)
 
 
 def learnt_by_fold(rows: Sequence[LabelledRow], folds: Sequence[FoldRow], labels: Labels) -> dict[int, Mask]:
     """By fold, which themes its training part can teach."""
     places = {place.article: place for place in folds}
     training = [taught(row) for row in rows if places[row.article].role != "dev"]
-    return {
-        fold: learnable([row for row in training if places[row.article].fold != fold], labels)
-        for fold in sorted({place.fold for place in folds if place.fold is not None})
-    }
+    numbers = sorted({place.fold for place in folds if place.fold is not None})
+    index: dict[int | None, int] = {fold: number for number, fold in enumerate(numbers)}
+    held_out = np.array([index.get(places[row.article].fold, -1) for row in training], dtype=int)
+    learnt = np.ones((len(numbers), len(labels.names)), dtype=bool)
+    for cells in _present_and_absent(training, labels):
+        counts = np.zeros((len(numbers) + 1, len(labels.names)))  # the last is of rows that no fold holds out
+        np.add.at(counts, held_out, cells)
+        learnt &= counts.sum(axis=0) > counts[:-1]
+    return dict(zip(numbers, learnt, strict=True))
 
 
 def measured_themes(rows: Sequence[LabelledRow], folds: Sequence[FoldRow], labels: Labels) -> Mask:
