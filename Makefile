@@ -35,7 +35,7 @@ bench: .venv/installed  ## measure speed against the usual tools, 20 minutes; af
 	python -m benchmarks
 
 kernels: .venv/installed  ## the same figures by another processor's kernels? half an hour; after `make repro`
-	python -m benchmarks.kernels
+	python -m tests.figures --other-kernels
 
 docs: .venv/installed  ## write the figures of README and cards from reports/
 	taqyryp docs README.md docs/model-card.md seeds/README.md

@@ -53,10 +53,13 @@ def rows(paragraphs: list[Paragraph], labels: Labels) -> list[LabelledRow]:
     from pipeline.labelling.label import LabelSettings, label_paragraphs
     from pipeline.labelling.rules import LabellingRules, RuleSettings
 
-    rules = LabellingRules(load_settings(ROOT / "configs/rules.yaml", RuleSettings), labels.names)
+    rules = LabellingRules(load_settings(ROOT / "configs/rules.yaml", RuleSettings), labels)
     known = bind(ROOT / "seeds/annotations.jsonl", paragraphs, labels)
     return label_paragraphs(
-        paragraphs, known, rules, LabelSettings(gold_weight=1.0, exemplar_weight=1.0, rule_weight=0.5)
+        paragraphs,
+        known,
+        rules,
+        LabelSettings(gold_weight=1.0, exemplar_weight=1.0, rule_weight=0.5, unasked_weight=0.5),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import json
 
+from pipeline.classifiers.base import MODELS
 from tests.conftest import ROOT
-from tests.figures import changed_verdicts, differences
+from tests.figures import changed_verdicts, differences, read_figures
 
-METRICS = json.loads((ROOT / "reports/metrics.json").read_text())
+METRICS = read_figures(lambda name: (ROOT / name).read_bytes(), list(MODELS))
 VERDICTS = json.loads((ROOT / "reports/verdicts.json").read_text())
 
 

@@ -40,7 +40,7 @@ class RuleBased(Reference):
 
     def __init__(self, setup: Setup) -> None:
         self.themes = setup.labels.names
-        self.rules = LabellingRules(load_settings(setup.config, RuleSettings), self.themes)
+        self.rules = LabellingRules(load_settings(setup.config, RuleSettings), setup.labels)
 
     def fit(self, rows: Sequence[LabelledRow], held_out: Sequence[LabelledRow] = ()) -> list[Epoch]:
         """Does nothing: the rules are written by hand."""

@@ -43,16 +43,17 @@ class Prediction(Record, frozen=True):
 def decide(scores: Sequence[float], labels: Labels, thresholds: Mapping[str, float], band: float) -> Prediction:
     """Every theme at or over its threshold; those within `band` below it are undecided.
 
-    In a single-label task the best theme is taken, and others within `band` of it are undecided.
+    A probability of 0 is that of a theme that was not learnt: it is neither given nor undecided, at any threshold. In a
+    single-label task the best theme is taken, and others within `band` of it are undecided.
     """
     pairs = list(zip(labels.names, scores, strict=True))
     if labels.task == SINGLE_LABEL:
         best, highest = max(pairs, key=lambda pair: pair[1])
         themes = [best]
-        undecided = [name for name, score in pairs if name != best and score >= highest - band]
+        undecided = [name for name, score in pairs if name != best and score and score >= highest - band]
     else:
-        themes = [name for name, score in pairs if score >= thresholds[name]]
-        undecided = [name for name, score in pairs if thresholds[name] > score >= thresholds[name] - band]
+        themes = [name for name, score in pairs if score and score >= thresholds[name]]
+        undecided = [name for name, score in pairs if score and thresholds[name] > score >= thresholds[name] - band]
     return Prediction(
         themes=tuple(themes), undecided=tuple(undecided), scores={name: round(score, 6) for name, score in pairs}
     )
@@ -63,7 +64,7 @@ def decide_all(scores: Array, thresholds: Array, labels: Labels) -> Mask:
     if labels.task == SINGLE_LABEL:
         best: Mask = np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
         return best
-    return scores >= thresholds
+    return np.asarray((scores >= thresholds) & (scores > 0))
 
 
 def choose_thresholds(scores: Array, targets: Mask, known: Mask, settings: DecisionSettings) -> Array:

@@ -90,7 +90,7 @@ class Explainer:
         if not place.is_dir():
             raise UserError(f"{folder}: holds nothing to explain with; train the model again")
         self._model, self._labels = model, labels
-        self._rules = LabellingRules(read_json(place / _RULES, RuleSettings), labels.names)
+        self._rules = LabellingRules(read_json(place / _RULES, RuleSettings), labels)
         self._paragraphs: list[TrainingParagraph] = []
         if (place / _VECTORS).exists():
             self._paragraphs = read_jsonl(place / _PARAGRAPHS, TrainingParagraph)

@@ -20,10 +20,12 @@ from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.normalize import TEXT_VERSION
 
 
-class ModelInfo(Record, frozen=True):
+class ModelInfo(Record, frozen=True, omit_defaults=True):
     """What the manifest says of a model.
 
     `label_rates` are the shares of training rows with each theme, `hardware` the device and precision of training.
+    Themes that it had too little to learn from are `unlearnt`: it never gives them. `scarce` says why, and of themes
+    that it may have learnt and nobody can measure.
     """
 
     model: str
@@ -37,6 +39,8 @@ class ModelInfo(Record, frozen=True):
     label_rates: dict[str, float]
     hardware: dict[str, str]
     versions: dict[str, str]
+    unlearnt: tuple[str, ...] = ()
+    scarce: dict[str, str] = {}
 
 
 def save_model_folder(
@@ -114,8 +118,11 @@ def label_rates(rows: Sequence[LabelledRow], labels: Labels) -> dict[str, float]
 def model_card(facts: ModelInfo) -> str:
     """The folder's README."""
     rates = "\n".join(
-        f"| {name} | {facts.thresholds.get(name, 0.0):.3f} | {rate:.1%} |" for name, rate in facts.label_rates.items()
+        f"| {name} | {'–' if name in facts.unlearnt else f'{facts.thresholds.get(name, 0.0):.3f}'} | {rate:.1%} |"
+        for name, rate in facts.label_rates.items()
     )
+    never = dict.fromkeys(facts.unlearnt, ", so it is never given")
+    scarce = "".join(f"\n{name} {why}{never.get(name, '')}.\n" for name, why in facts.scarce.items())
     return f"""# {facts.model}: themes of news paragraphs
 
 Takes a prepared paragraph and gives a probability per theme. {facts.labels.task}, trained on {facts.training_rows} rows
@@ -126,7 +133,7 @@ Takes a prepared paragraph and gives a probability per theme. {facts.labels.task
 {rates}
 
 A theme is given at or over its threshold; one within {facts.abstain_band} below it is reported as undecided.
-
+{scarce}
 ```python
 from pipeline import Classifier
 

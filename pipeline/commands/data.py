@@ -53,7 +53,7 @@ def label(**given: Any) -> None:
     sources = [name for name in ("table", "paragraphs", "annotations") if given[name] is not None]
     if sources not in (["table"], ["paragraphs", "annotations"]):
         raise click.UsageError("give --table alone, or --paragraphs and --annotations")
-    run_label(**given)
+    run_label(**given, say=options.say)
 
 
 @click.command()

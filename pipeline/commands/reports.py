@@ -32,7 +32,7 @@ def evaluate(**given: Any) -> None:
     """
     from pipeline.evaluation.evaluate import run_evaluate
 
-    run_evaluate(**given)
+    run_evaluate(**given, say=options.say)
 
 
 @click.command()

@@ -5,6 +5,7 @@ Each is a line of a JSONL file (see `io`); unknown or missing fields and wrong t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -85,18 +86,29 @@ class Exemplar(Record, frozen=True):
     readings: dict[str, tuple[str, ...]] = {}
 
 
-class Labels(Record, frozen=True):
-    """The label set: `names` in the order of every target, weight and score vector."""
+class Labels(Record, frozen=True, omit_defaults=True):
+    """The label set: `names` in the order of every target, weight and score vector.
+
+    `retired` are themes that are no more, `renamed` pairs of an earlier and the present name: files still hold both.
+    """
 
     task: Task
     names: tuple[str, ...]
+    retired: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+
+    def present(self, themes: Iterable[str]) -> tuple[str, ...]:
+        """Themes by their present names, each once, without retired ones; unknown ones stay, for others to refuse."""
+        now = dict(self.renamed)
+        return tuple(dict.fromkeys(now.get(theme, theme) for theme in themes if theme not in self.retired))
 
 
 class LabelledRow(Record, frozen=True):
     """A training row. `targets` and `weights` follow `Labels.names`; weight 0 means the theme is unknown here.
 
     Targets are probabilities in [0, 1]; weights are in [0, 1]. `rule_targets` and `rule_weights` are what the rules
-    alone would say, on gold rows too: the evaluation asks how far rules would carry as the only teacher.
+    alone would say, on gold rows too: models learn it where nobody was asked, and the evaluation asks how far rules
+    would carry as the only teacher.
     """
 
     id: str

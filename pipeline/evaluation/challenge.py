@@ -16,6 +16,7 @@ from pipeline.evaluation.metrics import ScoredTable
 from pipeline.evaluation.plot_data import risk_coverage
 from pipeline.inference.classifier import Classifier
 from pipeline.labelling.exemplars import challenge_part, read_exemplars
+from pipeline.labelling.teaching import LEAST
 
 
 def run_challenge(model: Path, challenge: Path, part: str, settings: Path, out: Path) -> None:
@@ -55,6 +56,7 @@ def score_challenge(
         scores=np.array([[[p.scores[name] for name in labels.names] for p in predictions]]),
         decisions=np.array([[[name in p.themes for name in labels.names] for p in predictions]]),
     )
+    scored = scored.only((scored.targets & scored.known).sum(axis=0) >= LEAST)
     report = evaluate_model({GOLD: scored}, labels, evaluation)
     for key in ("articles", "seeds", "other_settings"):  # one model, taught in one way, and nobody's articles
         del report[key]

@@ -46,7 +46,8 @@ def run_compare(
 def compare_models(scored: Mapping[str, ScoredTable], evaluation: EvaluationSettings) -> list[dict[str, Any]]:
     """Every pair of models: the difference in macro-F1 on the same resampled rows, and whether it is beyond noise.
 
-    `better` and `worse` are said of the first model when the interval of the difference excludes 0.
+    `better` and `worse` are said of the first model when the interval of the difference excludes 0. Where no theme can
+    be measured there is neither difference nor interval.
     """
     pairs = []
     for (first, one), (second, other) in combinations(scored.items(), 2):
@@ -54,16 +55,18 @@ def compare_models(scored: Mapping[str, ScoredTable], evaluation: EvaluationSett
         other = other.where(np.array([row_of[id_] for id_ in one.ids.tolist()]))
         weights, too_narrow = resample_rows(one, evaluation)
         sampled = [count_decisions(table, weights).f1_macro().mean(axis=1) for table in (one, other)]
-        low, high = bootstrap_interval(sampled[0] - sampled[1], evaluation.level)
+        interval = bootstrap_interval(sampled[0] - sampled[1], evaluation.level)
+        low, high = interval or (0.0, 0.0)
         difference = count_decisions(one).f1_macro().mean() - count_decisions(other).f1_macro().mean()
+        verdict = "better" if low > 0 else "worse" if high < 0 else "within noise"
         pairs.append(
             {
                 "first": first,
                 "second": second,
-                "difference": round(float(difference), 4),
-                "interval": [low, high],
+                "difference": round(float(difference), 4) if interval else None,
+                "interval": interval and [low, high],
                 "too_narrow": too_narrow,
-                "verdict": "better" if low > 0 else "worse" if high < 0 else "within noise",
+                "verdict": verdict if interval else "not measured",
             }
         )
     return pairs
@@ -79,13 +82,14 @@ def comparison_table(
     report = next(iter(reports.values()))
     cells = {model: score_cells(report, names) for model, report in reports.items()}
     pairs = [
-        (v["first"], v["second"], f"{v['difference']:+.3f}", interval_text(v["interval"]), v["verdict"])
-        for v in verdicts
+        (v["first"], v["second"], signed(v["difference"]), interval_text(v["interval"]), v["verdict"]) for v in verdicts
     ]
     sections = [
         "# Models compared",
         f"Out-of-fold on {report['rows']} gold paragraphs of {report['articles']} articles, whole articles "
-        f"held out. Intervals at {level:.0%}, resampled by {report['intervals']['all']['resampled']}.",
+        f"held out. Intervals at {level:.0%}, resampled by {report['intervals']['all']['resampled']}. "
+        f"Macro-F1 is the mean over {', '.join(names[theme] for theme in report['measured']) or 'no theme'}.",
+        *([scarce_list(report["scarce"], names)] if report["scarce"] else []),
         markdown_table(
             ("model", *next(iter(cells.values()))), [(model, *row.values()) for model, row in cells.items()], ("model",)
         ),
@@ -104,15 +108,15 @@ def score_cells(report: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
     figures, languages = report["figures"], report["languages"].items()
     seeds = report.get("seeds", {"f1_macro": []})  # on the challenge set there is one model, so nothing to spread
     return {
-        "macro-F1": three_digits(figures["f1_macro"]),
-        "interval": interval_text(report["intervals"]["all"]["f1_macro"]),
+        "macro-F1": three_digits(figures.get("f1_macro")),
+        "interval": interval_text(report["intervals"]["all"].get("f1_macro")),
         "± seeds": three_digits(seeds["std"] if len(seeds["f1_macro"]) > 1 else None),
         **{f"F1 {shown}": three_digits(figures.get(f"f1/{theme}")) for theme, shown in names.items()},
-        "macro-AP": three_digits(figures["ap_macro"]),
+        "macro-AP": three_digits(figures.get("ap_macro")),
         **{f"macro-F1 {language}": three_digits(values.get("f1_macro")) for language, values in languages},
-        "exact": three_digits(figures["exact_match"]),
-        "Brier": three_digits(figures["brier"]),
-        "ECE": three_digits(figures["ece"]),
+        "exact": three_digits(figures.get("exact_match")),
+        "Brier": three_digits(figures.get("brier")),
+        "ECE": three_digits(figures.get("ece")),
         **({"false alarms": three_digits(figures["false_alarms"])} if "false_alarms" in figures else {}),
     }
 
@@ -138,6 +142,16 @@ def three_digits(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def interval_text(values: Sequence[float]) -> str:
-    """Both ends of an interval as people read them."""
-    return f"{values[0]:.3f} … {values[1]:.3f}"
+def signed(value: float | None) -> str:
+    """A difference as people read it; a dash where there is none."""
+    return "–" if value is None else f"{value:+.3f}"
+
+
+def interval_text(values: Sequence[float] | None) -> str:
+    """Both ends of an interval as people read them; a dash where there is none."""
+    return f"{values[0]:.3f} … {values[1]:.3f}" if values else "–"
+
+
+def scarce_list(scarce: Mapping[str, str], names: Mapping[str, str]) -> str:
+    """Which themes can't be learnt or measured yet, and why, as a Markdown list."""
+    return "\n".join(f"- {names.get(theme, theme)} {why}." for theme, why in scarce.items())

@@ -11,7 +11,14 @@ from pipeline.classifiers.base import MODELS
 from pipeline.core.errors import UserError
 from pipeline.core.io import read_bytes, read_json, write_text
 from pipeline.core.settings import load_section, load_settings
-from pipeline.evaluation.compare import interval_text, markdown_table, score_cells, teachers_table, three_digits
+from pipeline.evaluation.compare import (
+    interval_text,
+    markdown_table,
+    scarce_list,
+    score_cells,
+    teachers_table,
+    three_digits,
+)
 from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.labelling.themes import ThemeSettings, display_names, read_labels
 
@@ -64,13 +71,19 @@ def document_blocks(reports: Path, themes: Path, settings: Path) -> dict[str, st
     languages = {f"macro-F1 {language}": None for report in challenge.values() for language in report["languages"]}
     challenge_heads = ["macro-F1", "interval", *languages, *themes_f1, "macro-AP", "false alarms"]
     return {
-        "scores": _model_table(gold, names, ["macro-F1", "interval", "± seeds", *themes_f1, "macro-AP"]),
+        "scores": _scores(gold, names, ["macro-F1", "interval", "± seeds", *themes_f1, "macro-AP"]),
         "teachers": teachers_table(gold),
         "verdicts": _verdicts(read_json(reports / "verdicts.json", list[Report]), level),
         "challenge": _model_table(challenge, names, challenge_heads),
         "exemplars": _exemplars(read_json(reports / "labelling.json", Report)["exemplars"], names),
         "export": _export(read_json(reports / "export.json", dict[str, dict[str, Report]])),
     }
+
+
+def _scores(gold: Mapping[str, Report], names: Mapping[str, str], heads: Sequence[str]) -> str:
+    """The table and, under it, the themes that can't be learnt or measured yet."""
+    scarce = scarce_list(next(iter(gold.values())).get("scarce", {}), names)
+    return "\n\n".join(filter(None, (_model_table(gold, names, heads), scarce)))
 
 
 def _model_table(reports: Mapping[str, Report], names: Mapping[str, str], heads: Sequence[str]) -> str:
@@ -86,6 +99,9 @@ def _verdicts(pairs: Sequence[Report], level: float) -> str:
     lines = []
     for rival in RIVALS:
         for pair in (pair for pair in pairs if {pair["first"], pair["second"]} == {SUBJECT, rival}):
+            if pair["interval"] is None:
+                lines.append(f"- {SUBJECT} against {rival}: not measured.")
+                continue
             sign = 1 if pair["first"] == SUBJECT else -1
             low, high = sorted(sign * end for end in pair["interval"])
             verdict = "better beyond noise" if low > 0 else "worse beyond noise" if high < 0 else "within noise"

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.classifiers.decision import DecisionSettings, choose_thresholds, decide_all
 from pipeline.core.arrays import Array, Mask, targets_and_weights
-from pipeline.core.io import atomic_folder, read_json, read_jsonl, sha256, write_csv, write_json, write_jsonl
+from pipeline.core.io import Say, atomic_folder, read_json, read_jsonl, sha256, write_csv, write_json, write_jsonl
 from pipeline.core.schemas import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Labels, Scores
 from pipeline.core.settings import Count, Probability, Settings, load_section
 from pipeline.evaluation.metrics import (
@@ -23,9 +23,12 @@ from pipeline.evaluation.metrics import (
     macro_mean,
 )
 from pipeline.evaluation.plot_data import plot_data, worst_errors
+from pipeline.labelling.teaching import learnt_by_fold, measured_themes, scarce_themes
 
 FEW_ARTICLES = 5
 """Below this many articles a bootstrap over articles has too few to draw from."""
+MEASURED = "measured"
+"""The entry of a report, of reports/metrics and of a run that names the themes of macro-F1."""
 HEADLINES = 20
 """At most so many numbers of each model stand in reports/metrics, which `dvc metrics show` puts side by side."""
 
@@ -50,26 +53,34 @@ def run_evaluate(
     scored: Path,
     out: Path,
     metrics: Path | None,
+    say: Say,
 ) -> None:
     """The stage `evaluate`: reads rows and out-of-fold scores, writes `scored`, the folder `out`, and headlines.
+
+    Themes that can't be measured count in no figure, and it says which they are.
 
     Raises:
         UserError: if a file is missing or broken.
     """
     evaluation = load_section(settings, "evaluation", EvaluationSettings)
     decision = load_section(settings, "decision", DecisionSettings)
-    label_set, rows = read_json(labels, Labels), read_jsonl(labelled, LabelledRow)
-    tables = join_settings(rows, read_jsonl(folds, FoldRow), read_jsonl(scores, Scores), label_set, decision)
-    report = evaluate_model(tables, label_set, evaluation)
+    label_set, rows, places = read_json(labels, Labels), read_jsonl(labelled, LabelledRow), read_jsonl(folds, FoldRow)
+    tables = join_settings(rows, places, read_jsonl(scores, Scores), label_set, decision)
+    errors = worst_errors(tables[GOLD], rows, label_set.names, evaluation.worst)  # of themes not measured, too
+    measured = measured_themes(rows, places, label_set)
+    tables = {setting: table.only(measured) for setting, table in tables.items()}
+    report = evaluate_model(tables, label_set, evaluation) | {"scarce": scarce_themes(rows, label_set, places)}
+    for theme, why in report["scarce"].items():
+        say(f"{theme} {why}")
     plots = plot_data(model, tables, report, label_set, read_jsonl(curves, CurvePoint))
     write_jsonl(scored, tables[GOLD].to_rows())
     with atomic_folder(out) as folder:
         write_json(folder / "scores.json", report)
-        write_csv(folder / "errors.csv", worst_errors(tables[GOLD], rows, label_set.names, evaluation.worst))
+        write_csv(folder / "errors.csv", errors)
         for name, points in plots.items():
             write_csv(folder / "plots" / f"{name}.csv", points)
     if metrics:
-        write_json(metrics, {model: headlines(report, label_set)})
+        write_json(metrics, {model: headlines(report, label_set) | {MEASURED: ", ".join(report[MEASURED])}})
 
 
 def join_settings(
@@ -85,14 +96,15 @@ def join_settings(
     transfer come from its own language, since the other has no labels to choose on. `dev` rows are left out then.
     """
     by_id = {row.id: row for row in rows}
-    fold_of = {fold.article: fold for fold in folds}
+    fold_of, learnt = {fold.article: fold for fold in folds}, learnt_by_fold(rows, folds, labels)
     joined: dict[str, ScoredTable] = {}
     tested: dict[str, Mask] = {}
     for setting in dict.fromkeys([GOLD, *(score.setting for score in scores)]):
         here = [score for score in scores if score.setting == setting]
         gold = [by_id[id_] for id_ in dict.fromkeys(score.id for score in here)]
         places = [fold_of[row.article] for row in gold]
-        table = _crossfit(_tabulate(here, gold), places, labels, decision)
+        taught = np.array([learnt[place.fold] for place in places if place.fold is not None])
+        table = _crossfit(_tabulate(here, gold), taught, places, labels, decision)
         if setting.startswith(TRANSFER):
             source = joined[GOLD].where(joined[GOLD].languages == setting.removeprefix(TRANSFER))
             if len(source.ids):
@@ -120,13 +132,19 @@ def _tabulate(scores: Sequence[Scores], gold: Sequence[LabelledRow]) -> ScoredTa
     )
 
 
-def _crossfit(table: ScoredTable, places: Sequence[FoldRow], labels: Labels, settings: DecisionSettings) -> ScoredTable:
-    """Decisions by thresholds that were chosen for each fold on the rows of all others and on `dev` rows."""
+def _crossfit(
+    table: ScoredTable, learnt: Mask, places: Sequence[FoldRow], labels: Labels, settings: DecisionSettings
+) -> ScoredTable:
+    """Decisions by thresholds that were chosen for each fold on the rows of all others and on `dev` rows.
+
+    Cells (rows, themes) that are not `learnt` choose none.
+    """
+    candidates = replace(table, known=table.known & learnt)
     dev = np.array([place.role == "dev" for place in places])
     folds = np.array([place.fold for place in places])
     decisions = table.decisions.copy()
     for fold in np.unique(folds):
-        choosing = table.where(dev | (folds != fold))
+        choosing = candidates.where(dev | (folds != fold))
         decisions[:, folds == fold] = _decide_seeds(table.scores[:, folds == fold], choosing, labels, settings)
     return replace(table, decisions=decisions)
 
@@ -143,7 +161,8 @@ def _decide_seeds(scores: Array, choosing: ScoredTable, labels: Labels, settings
 def evaluate_model(tables: Mapping[str, ScoredTable], labels: Labels, evaluation: EvaluationSettings) -> dict[str, Any]:
     """All figures of a model: over everything, by language, by teacher and transfer, with intervals and spread.
 
-    A slice in which a theme has no positives has no figures of that theme; `without_positives` names them.
+    A slice in which a theme has no positives has no figures of that theme; `without_positives` names them, `measured`
+    those that macro-F1 is the mean of.
     """
     scored = tables[GOLD]
     slices = scored.slices()
@@ -155,14 +174,19 @@ def evaluate_model(tables: Mapping[str, ScoredTable], labels: Labels, evaluation
     return {
         "rows": len(scored.ids),
         "articles": len(set(scored.articles.tolist())),
+        MEASURED: [name for name in labels.names if name not in missing["all"]],
         "figures": figures["all"],
         "languages": languages,
         "gap": round(max(macros) - min(macros), 4) if len(macros) > 1 else None,
         "intervals": {name: _intervals(part, figures[name], labels, evaluation) for name, part in slices.items()},
-        "seeds": {"f1_macro": [round(float(v), 4) for v in per_seed], "std": round(float(per_seed.std()), 4)},
+        "seeds": {"f1_macro": [_rounded(value) for value in per_seed], "std": _rounded(per_seed.std())},
         "without_positives": {name: themes for name, themes in missing.items() if themes},
         "other_settings": {n: compute_metrics(table, labels.names) for n, table in tables.items() if n != GOLD},
     }
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)
 
 
 def resample_rows(scored: ScoredTable, evaluation: EvaluationSettings) -> tuple[Array, bool]:
@@ -189,10 +213,10 @@ def _intervals(
 def headlines(report: Mapping[str, Any], labels: Labels) -> dict[str, float]:
     """At most 20 numbers: the figures people compare runs by. With many themes, those of single themes are left out."""
     figures = report["figures"]
-    low, high = report["intervals"]["all"]["f1_macro"]
-    found = {"f1_macro": figures["f1_macro"], "f1_macro_low": low, "f1_macro_high": high}
+    low, high = report["intervals"]["all"].get("f1_macro", (None, None))
+    found = {"f1_macro": figures.get("f1_macro"), "f1_macro_low": low, "f1_macro_high": high}
     found["f1_macro_seed_std"] = report["seeds"]["std"]
-    found |= {name: figures[name] for name in ("f1_micro", "ap_macro", "exact_match", "jaccard", "brier", "ece")}
+    found |= {name: figures.get(name) for name in ("f1_micro", "ap_macro", "exact_match", "jaccard", "brier", "ece")}
     found |= {f"f1_macro/{language}": values.get("f1_macro") for language, values in report["languages"].items()}
     found["f1_macro_gap"] = report["gap"]
     for setting, values in report["other_settings"].items():

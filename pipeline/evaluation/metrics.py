@@ -7,7 +7,7 @@ Arrays have the axes (seeds, rows, themes) for scores and decisions and (rows, t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -43,6 +43,10 @@ class ScoredTable:
         """The rows that `rows` selects, by mask or by index."""
         columns = vars(self).values()
         return ScoredTable(*(column[:, rows] if column.ndim == 3 else column[rows] for column in columns))
+
+    def only(self, themes: Mask) -> ScoredTable:
+        """The same rows, of which only these themes are known."""
+        return replace(self, known=self.known & themes)
 
     def slices(self) -> dict[str, ScoredTable]:
         """The whole table as `all`, then each language's rows under its name."""
@@ -133,7 +137,12 @@ def macro_mean(per_theme: Array) -> Array:
 
 
 def compute_metrics(scored: ScoredTable, names: tuple[str, ...]) -> dict[str, float]:
-    """All figures of a slice, to four digits, by name. A theme without positives has none of its own in it."""
+    """All figures of a slice, to four digits, by name: none where nothing is known.
+
+    A theme without positives has none of its own in it.
+    """
+    if not scored.known.any():
+        return {}
     counts, precisions = count_decisions(scored), average_precisions(scored)
     per_theme = {"precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1(), "ap": precisions}
     figures = {
@@ -202,8 +211,10 @@ def bootstrap_weights(articles: NDArray[np.str_], samples: int, seed: int, by_ar
     return weights
 
 
-def bootstrap_interval(values: Array, level: float) -> tuple[float, float]:
-    """Percentile interval of bootstrap values; samples without a single positive (NaN) don't count."""
+def bootstrap_interval(values: Array, level: float) -> tuple[float, float] | None:
+    """Percentile interval of bootstrap values; samples without a single positive (NaN) don't count. None if all are."""
+    if np.isnan(values).all():
+        return None
     tail = (1 - level) / 2
     low, high = np.nanquantile(values, [tail, 1 - tail])
     return round(float(low), 4), round(float(high), 4)

@@ -12,6 +12,7 @@ from pipeline.core.arrays import targets_and_weights
 from pipeline.core.io import read_json, read_jsonl, write_json
 from pipeline.core.schemas import GOLD, FoldRow, LabelledRow, Labels, Scores
 from pipeline.core.settings import load_section
+from pipeline.labelling.teaching import learnt_by_fold
 
 
 def run_thresholds(labelled: Path, labels: Path, folds: Path, scores: Path, settings: Path, out: Path) -> None:
@@ -39,11 +40,14 @@ def fit_thresholds(
 ) -> dict[str, float]:
     """A threshold from 0 to 1 for each theme, by all out-of-fold scores of the setting `gold`.
 
-    Of a split that the data came with only the part `dev` is used: its test rows must not choose.
+    Of a split that the data came with only the part `dev` is used: its test rows must not choose. Nor does a score of
+    a theme by models that could not learn it.
     """
     by_id = {row.id: row for row in rows}
     dev = {row.article for row in folds if row.role == "dev"}
     used = [s for s in scores if s.setting == GOLD and (by_id[s.id].split is None or by_id[s.id].article in dev)]
     targets, weights = targets_and_weights([by_id[s.id] for s in used])
-    chosen = choose_thresholds(np.array([s.scores for s in used]), targets > 0.5, weights > 0, settings)
+    learnt = learnt_by_fold(rows, folds, labels)
+    known = (weights > 0) & np.array([learnt[s.fold] for s in used])
+    chosen = choose_thresholds(np.array([s.scores for s in used]), targets > 0.5, known, settings)
     return {name: round(float(value), 4) for name, value in zip(labels.names, chosen, strict=True)}

@@ -147,12 +147,17 @@ class Classifier:
         return Explainer(self._folder, self._model, self.facts.labels)
 
     def _scores(self, texts: Sequence[str]) -> list[list[float]]:
-        """A probability for each theme. A text that comes twice, or that the cache knows, is not scored again."""
+        """A probability for each theme, 0 for one that was not learnt.
+
+        A text that comes twice, or that the cache knows, is not scored again.
+        """
         distinct = list(dict.fromkeys(texts))
         scores = self._cache.get(distinct) if self._cache else {}
         missing = [text for text in distinct if text not in scores]
         if missing:
-            new = dict(zip(missing, self._model.predict(missing).tolist(), strict=True))
+            scores_of_missing = self._model.predict(missing)
+            scores_of_missing[:, [name in self.facts.unlearnt for name in self.facts.labels.names]] = 0
+            new = dict(zip(missing, scores_of_missing.tolist(), strict=True))
             if self._cache:
                 self._cache.put(new)
             scores |= new

@@ -13,7 +13,7 @@ from pipeline.core.io import Say, read_numbered_jsonl, sha256
 from pipeline.core.schemas import Annotation, Labels, Paragraph
 from pipeline.core.settings import load_settings
 from pipeline.labelling.rules import LabellingRules, RuleSettings
-from pipeline.labelling.themes import ThemeSettings, check_themes, read_labels
+from pipeline.labelling.themes import ThemeSettings, check_themes, read_labels, under_present_names
 from pipeline.text.articles import read_article
 from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.normalize import prepare
@@ -36,7 +36,7 @@ def rows_to_annotate(
     if not paragraphs:
         say(f"{article}: no paragraph in it, so nothing to annotate")
     known = bind(annotations, paragraphs, labels, source.id) if annotations.exists() else {}
-    return to_fill_in(paragraphs, known, LabellingRules(load_settings(rules, RuleSettings), labels.names))
+    return to_fill_in(paragraphs, known, LabellingRules(load_settings(rules, RuleSettings), labels))
 
 
 def paragraph_key(article: str, text: str) -> tuple[str, str]:
@@ -58,8 +58,9 @@ def bind(
     """
     by_key = {paragraph_key(paragraph.article, paragraph.text): paragraph for paragraph in paragraphs}
     known: dict[str, dict[str, bool]] = {}
-    for number, row in read_numbered_jsonl(path, Annotation):
-        if article not in (None, row.article):
+    for number, found in read_numbered_jsonl(path, Annotation):
+        row = under_present_names(found, labels)
+        if article not in (None, row.article) or not row.asked:
             continue
         place = f"{path}:{number}"
         if row.themes is None:
@@ -96,7 +97,8 @@ def agreement(path: Path, labels: Labels) -> dict[str, object]:
 
     F1 is symmetric in the two readings. Kappa is None where both readings hold one and the same value throughout.
     """
-    rows = [row for _, row in read_numbered_jsonl(path, Annotation) if len(row.readings) >= 2]
+    found = (under_present_names(row, labels) for _, row in read_numbered_jsonl(path, Annotation))
+    rows = [row for row in found if len(row.readings) >= 2 and row.asked]
     themes: dict[str, object] = {}
     for theme in labels.names:
         asked = [list(row.readings.values()) for row in rows if theme in row.asked]

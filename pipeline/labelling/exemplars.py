@@ -10,7 +10,7 @@ from typing import Literal
 from pipeline.core.errors import UserError
 from pipeline.core.io import read_numbered_jsonl, sha256
 from pipeline.core.schemas import Exemplar, Labels
-from pipeline.labelling.themes import check_themes
+from pipeline.labelling.themes import check_themes, under_present_names
 from pipeline.text.normalize import prepare
 
 # Words in a row that two texts may not share: shorter runs are idioms and names of institutions.
@@ -26,8 +26,8 @@ def read_exemplars(path: Path, labels: Labels, others: Mapping[str, str]) -> lis
     """
     seen = {run: name for name, text in others.items() for run in _runs(text)}
     exemplars = []
-    for number, exemplar in read_numbered_jsonl(path, Exemplar):
-        place = f"{path}:{number}"
+    for number, found in read_numbered_jsonl(path, Exemplar):
+        exemplar, place = under_present_names(found, labels), f"{path}:{number}"
         check_themes(exemplar.themes, exemplar.asked, labels, place)
         runs = _runs(exemplar.text)
         for run in sorted(runs & seen.keys()):

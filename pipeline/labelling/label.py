@@ -7,38 +7,49 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UserError
-from pipeline.core.io import read_jsonl, write_json, write_jsonl
-from pipeline.core.schemas import Exemplar, LabelledRow, Labels, Paragraph, Provenance
+from pipeline.core.io import Say, read_jsonl, read_numbered_jsonl, write_json, write_jsonl
+from pipeline.core.schemas import Annotation, Exemplar, LabelledRow, Labels, Paragraph, Provenance
 from pipeline.core.settings import Probability, Settings, load_section, load_settings
 from pipeline.labelling.annotations import agreement, bind
 from pipeline.labelling.exemplars import challenge_part, read_exemplars
 from pipeline.labelling.report import labelling_report
 from pipeline.labelling.rules import LabellingRules, RuleSettings, Vote
-from pipeline.labelling.tables import TableRow, read_table
+from pipeline.labelling.tables import TableRow, numbered_rows, read_table
+from pipeline.labelling.teaching import scarce_themes
 from pipeline.labelling.themes import ThemeSettings, read_labels
 from pipeline.text.normalize import prepare
 
 
 class LabelSettings(Settings, frozen=True):
-    """Section `label` of configs/pipeline.yaml: what a row of each provenance weighs at most."""
+    """Section `label` of configs/pipeline.yaml: what a row of each provenance weighs at most.
+
+    `unasked_weight` is that of the rules on a gold row or an exemplar, about a theme that nobody was asked about there.
+    """
 
     gold_weight: Probability
     exemplar_weight: Probability
     rule_weight: Probability
+    unasked_weight: Probability
 
 
 def run_label(
-    themes: Path, rules: Path, settings: Path, out: Path, labels: Path, report: Path, **files: Path | None
+    themes: Path, rules: Path, settings: Path, out: Path, labels: Path, report: Path, say: Say, **files: Path | None
 ) -> None:
     """The stage `label`: writes the rows of `files`, which are those of `label_rows`, with the labels and the report.
+
+    It says which themes can't be learnt or measured yet, and how often it left out a retired one.
 
     Raises:
         UserError: if a file is missing or broken, or as `label_rows` says.
     """
     names = read_labels(load_settings(themes, ThemeSettings), themes)
-    voters = LabellingRules(load_settings(rules, RuleSettings), names.names)
-    weights = load_section(settings, "label", LabelSettings)
-    rows, summary = label_rows(names, voters, weights, **files)
+    votes, weights = load_settings(rules, RuleSettings), load_section(settings, "label", LabelSettings)
+    rows, summary = label_rows(names, LabellingRules(votes, names), weights, **files)
+    summary |= {"retired": count_retired(names, votes, files), "scarce": scarce_themes(rows, names)}
+    for theme, counts in summary["retired"].items():
+        say(f"{theme} is retired, so left out of " + ", ".join(f"{name} ({n:,})" for name, n in counts.items()))
+    for theme, why in summary["scarce"].items():
+        say(f"{theme} {why}")
     write_jsonl(out, rows)
     write_json(labels, names)
     write_json(report, summary)
@@ -78,6 +89,23 @@ def label_rows(
     # Rules are judged on part dev, too; part final is read once, at the end.
     judged = label_exemplars([row for row in hard if challenge_part(row) == "dev"], rules, settings)
     return rows, labelling_report(rows, rules, agreed, written, judged)
+
+
+def count_retired(labels: Labels, rules: RuleSettings, files: Mapping[str, Path | None]) -> dict[str, dict[str, int]]:
+    """By retired theme, how many rows of each file, and how many rules, still speak of it."""
+    if not labels.retired:
+        return {}
+    spoken = {"rules": [{rule.theme} for rule in {rule.name: rule for rule in rules.rules}.values()]}
+    for name, path in files.items():
+        if path and name == "table":
+            spoken[name] = [set(row.themes or ()) for _, row in numbered_rows(path)]
+        elif path and name == "annotations":
+            spoken[name] = [set(row.asked) for _, row in read_numbered_jsonl(path, Annotation)]
+        elif path and name != "paragraphs":
+            spoken[name] = [set(row.asked) for _, row in read_numbered_jsonl(path, Exemplar)]
+    return {
+        theme: {name: sum(theme in row for row in rows) for name, rows in spoken.items()} for theme in labels.retired
+    }
 
 
 def label_paragraphs(
@@ -124,9 +152,13 @@ def _row(
 ) -> LabelledRow:
     """A row of `provenance` where themes are known, else of the rules."""
     votes = rules.votes(facts["text"])
-    said = [votes.get(name, Vote(probability=0.0, weight=0.0)) for name in rules.labels]
-    targets = rule_targets = tuple(vote.probability for vote in said)
-    weights = rule_weights = tuple(settings.rule_weight * vote.weight for vote in said)
+    said = {name: votes.get(name, Vote(probability=0.0, weight=0.0)) for name in rules.labels}
+    unasked = {name for name in rules.labels if known is not None and name not in known}
+    targets = rule_targets = tuple(vote.probability for vote in said.values())
+    weights = rule_weights = tuple(
+        (settings.unasked_weight if name in unasked else settings.rule_weight) * vote.weight
+        for name, vote in said.items()
+    )
     if known is None:
         provenance = "rule"
     else:

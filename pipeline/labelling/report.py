@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score
 
 from pipeline.core.schemas import Exemplar, LabelledRow
 from pipeline.labelling.rules import LabellingRules, Rule
+from pipeline.labelling.teaching import has_theme
 
 
 def labelling_report(
@@ -29,10 +30,10 @@ def labelling_report(
     return {
         "rows": dict(sorted(Counter(row.provenance for row in rows).items())),
         "positives": {
-            name: {lang: sum(_has(row, column) for row in gold if row.language == lang) for lang in languages}
+            name: {lang: sum(has_theme(row, column) for row in gold if row.language == lang) for lang in languages}
             for column, name in enumerate(labels)
         },
-        "without_theme": sum(not any(_has(row, column) for column in range(len(labels))) for row in gold),
+        "without_theme": sum(not any(has_theme(row, column) for column in range(len(labels))) for row in gold),
         "awaiting": {
             name: sum(row.provenance == "rule" or row.weights[column] == 0 for row in rows)
             for column, name in enumerate(labels)
@@ -45,10 +46,6 @@ def labelling_report(
         },
         "rules": _rule_report(rows, [*gold, *challenge], rules),
     }
-
-
-def _has(row: LabelledRow, column: int) -> bool:
-    return row.weights[column] > 0 and row.targets[column] > 0.5
 
 
 def _exemplar_counts(exemplars: Sequence[Exemplar], labels: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
@@ -69,7 +66,7 @@ def _f1_of_rules(rows: Sequence[LabelledRow], labels: Sequence[str]) -> dict[str
     figures = {}
     for column, name in enumerate(labels):
         given = [row.rule_weights[column] > 0 and row.rule_targets[column] > 0.5 for row in rows]
-        right = [_has(row, column) for row in rows]
+        right = [has_theme(row, column) for row in rows]
         figures[f"f1/{name}"] = round(float(f1_score(right, given, zero_division=0.0)), 4)
     return {"rows": len(rows), "f1_macro": round(sum(figures.values()) / len(figures), 4), **figures}
 
@@ -113,7 +110,7 @@ def _precision(rule: Rule, rows: Sequence[LabelledRow], labels: Sequence[str]) -
     right: dict[str, list[bool]] = defaultdict(list)
     for row in rows:
         if row.weights[column] > 0:
-            right[row.language].append(_has(row, column) == (rule.votes == "for"))
+            right[row.language].append(has_theme(row, column) == (rule.votes == "for"))
     return {
         language: {"right": sum(votes), "of": len(votes), "share": _share(sum(votes), len(votes))}
         for language, votes in sorted(right.items())

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Literal
 
 import msgspec
 
 from pipeline.core.errors import UserError
-from pipeline.core.schemas import Record
+from pipeline.core.schemas import Labels, Record
 from pipeline.core.settings import Settings
 
 Patterns = dict[str, list[str]]
@@ -76,19 +76,19 @@ class CompiledRule:
 
 
 class LabellingRules:
-    """The compiled rules of a label set.
+    """The compiled rules of a label set; those of a retired theme are left out, an earlier name is read as the present.
 
     Raises:
         UserError: if a rule's theme is not a label, entries of one name differ in what they say, or a pattern is not
             well formed.
     """
 
-    def __init__(self, settings: RuleSettings, labels: Sequence[str]) -> None:
-        self.labels = tuple(labels)
+    def __init__(self, settings: RuleSettings, labels: Labels) -> None:
+        self.labels = labels.names
         self._cases: dict[str, list[CompiledRule]] = {}
-        for entry in settings.rules:
-            if entry.theme not in labels:
-                flaw = f"theme {entry.theme!r} is not one of {', '.join(labels)}"
+        for entry in _under_present_names(settings.rules, labels):
+            if entry.theme not in self.labels:
+                flaw = f"theme {entry.theme!r} is not one of {', '.join(self.labels)}"
                 raise UserError(f"rule {entry.name}: {flaw}; mend the rule or the list of themes")
             cases = self._cases.setdefault(entry.name, [])
             first = cases[0].rule if cases else entry
@@ -106,6 +106,12 @@ class LabellingRules:
     def votes(self, text: str) -> dict[str, Vote]:
         """One vote a theme on which a rule speaks; a theme without a rule's word is left out: unknown, not absent."""
         return combine_votes(self.hits(text))
+
+
+def _under_present_names(rules: Iterable[Rule], labels: Labels) -> Iterator[Rule]:
+    for rule in rules:
+        for theme in labels.present([rule.theme]):
+            yield rule if theme == rule.theme else msgspec.structs.replace(rule, theme=theme)
 
 
 def combine_votes(hits: Sequence[Rule]) -> dict[str, Vote]:

@@ -7,10 +7,12 @@ import io
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pipeline.core.errors import UserError
 from pipeline.core.io import read_bytes, read_numbered_jsonl
 from pipeline.core.schemas import Labels, Record, Split
-from pipeline.labelling.themes import check_themes
+from pipeline.labelling.themes import check_themes, says_something
 from pipeline.text.encodings import decode
 
 COLUMNS = ("id", "article", "language", "text", "themes")
@@ -35,18 +37,33 @@ def read_table(path: Path, labels: Labels) -> list[TableRow]:
     Raises:
         UserError: naming file and line, if a row does not fit, an id stands twice, or a theme is not a label.
     """
-    if read_bytes(path).lstrip().startswith(b"["):  # Label Studio's JSON and JSON-MIN, among others
-        raise UserError(f"{path}: a JSON array, not an object a line; write each with {', '.join(COLUMNS)} on its line")
-    numbered = _read_delimited(path) if path.suffix in (".csv", ".tsv") else read_numbered_jsonl(path, TableRow)
     seen: set[str] = set()
-    for number, row in numbered:
+    rows: list[TableRow] = []
+    for number, row in numbered_rows(path):
         place = f"{path}:{number}"
         if row.id in seen:
             raise UserError(f"{place}: id {row.id!r} stands twice; make the ids unique")
         seen.add(row.id)
-        if row.themes is not None:
-            check_themes(row.themes, labels.names, labels, place)
-    return [row for _, row in numbered]
+        rows.append(_under_present_names(row, labels))
+        if rows[-1].themes is not None:
+            check_themes(rows[-1].themes, labels.names, labels, place)
+    return rows
+
+
+def _under_present_names(row: TableRow, labels: Labels) -> TableRow:
+    themes = None if row.themes is None or not says_something(row.themes, labels) else labels.present(row.themes)
+    return msgspec.structs.replace(row, themes=themes)
+
+
+def numbered_rows(path: Path) -> list[tuple[int, TableRow]]:
+    """The rows with their lines, under whatever names their themes had.
+
+    Raises:
+        UserError: naming file and line, if a row does not fit.
+    """
+    if read_bytes(path).lstrip().startswith(b"["):  # Label Studio's JSON and JSON-MIN, among others
+        raise UserError(f"{path}: a JSON array, not an object a line; write each with {', '.join(COLUMNS)} on its line")
+    return _read_delimited(path) if path.suffix in (".csv", ".tsv") else read_numbered_jsonl(path, TableRow)
 
 
 def _read_delimited(path: Path) -> list[tuple[int, TableRow]]:

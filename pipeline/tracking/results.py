@@ -15,7 +15,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.io import file_sha256, read_bytes, read_json, read_jsonl, sha256
 from pipeline.core.manifest import check_manifest
 from pipeline.core.schemas import CurvePoint, LabelledRow, Labels
-from pipeline.evaluation.evaluate import headlines
+from pipeline.evaluation.evaluate import MEASURED, headlines
 from pipeline.evaluation.plot_data import loss_curves
 
 DISPLAY_NAMES = "configs/themes.yaml:names"  # people see these, no model does; a run must not double when one is mended
@@ -109,6 +109,8 @@ def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> Tr
         manifest = check_manifest(folder, "model")
         tags |= {"digest.model": manifest.digest, **manifest.facts.get("hardware", {})}
     params, figures = lineage_params(behind), read_json(report / "scores.json", dict[str, Any])
+    names = read_json(labels, Labels)
+    tags[MEASURED] = ", ".join(figures[MEASURED])
     key = digest_of([model, params, digests, tags.get("digest.model")])
     kinds = Counter(f"{row.provenance}_rows" for row in read_jsonl(labelled, LabelledRow))
     return TrackedResult(
@@ -117,7 +119,7 @@ def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> Tr
         key=key,
         made=max((when for when in commits if when), default=None) if all(commits) else None,
         params=params,
-        metrics=_metrics(figures, read_json(labels, Labels), challenge / "dev.json"),
+        metrics=_metrics(figures, names, challenge / "dev.json"),
         curves=_curves(paths.data / "curves" / f"{model}.jsonl"),
         tags=tags,
         rows={"labelled": {"rows": kinds.total(), **kinds}, "gold": {n: figures[n] for n in ("rows", "articles")}},
@@ -172,7 +174,7 @@ def _metrics(report: Mapping[str, Any], labels: Labels, challenge: Path) -> dict
     if challenge.is_file():
         metrics |= _figures(read_json(challenge, dict[str, Any]), challenge=True)
     for name, interval in report["intervals"]["all"].items():
-        if name.startswith("f1/"):
+        if name.startswith("f1/") and interval:
             metrics[name.replace("f1/", "f1_low/")], metrics[name.replace("f1/", "f1_high/")] = interval
     return metrics
 

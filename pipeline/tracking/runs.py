@@ -20,6 +20,8 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Map
 
 from pipeline.classifiers.base import MODELS
+from pipeline.evaluation.compare import three_digits
+from pipeline.evaluation.evaluate import MEASURED
 from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS, project_root
 from pipeline.tracking.history import link_cached
 from pipeline.tracking.plots import draw_plot
@@ -140,10 +142,11 @@ def _colour(result: TrackedResult) -> str:
 def note(result: TrackedResult) -> str:
     """What people should know before they read the figures."""
     gold = result.rows["gold"]
-    middle, low, high = (result.metrics[f"f1_macro{end}"] for end in ("", "_low", "_high"))
+    middle, low, high = (three_digits(result.metrics.get(f"f1_macro{end}")) for end in ("", "_low", "_high"))
     return (
         f"Out of fold on {gold['rows']} gold paragraphs of {gold['articles']} articles, whole articles held out: "
-        f"macro-F1 {middle:.3f} ({low:.3f} to {high:.3f}). Two runs whose intervals overlap may differ by noise alone: "
+        f"macro-F1 {middle} ({low} to {high}) over {result.tags[MEASURED] or 'no theme'}. "
+        "Two runs whose intervals overlap may differ by noise alone: "
         "reports/comparison.md of the project says which are better."
     )
 

@@ -119,16 +119,20 @@ def fit_bands(first: Array, second: Mask, info: ModelInfo, disagreement: float) 
     """The widest band of each theme in which the second model says otherwise in at most that share of rows.
 
     `first` are scores, `second` decisions of shape (rows, themes). A score in a band comes to the same theme by the
-    thresholds that the cascade ships, those of the second model, and is never undecided.
+    thresholds that the cascade ships, those of the second model, and is never undecided. A theme that was not learnt is
+    surely absent.
     """
     bands = []
     for scores, given, name in zip(first.T, second.T, info.labels.names, strict=True):
+        if name in info.unlearnt:
+            bands.append(ConfidenceBand(low=2.0, high=2.0))  # no probability reaches 2
+            continue
         lowest, highest = np.inf, -np.inf
         if info.labels.task != SINGLE_LABEL:
             highest = info.thresholds[name]
             lowest = np.nextafter(highest - info.abstain_band, -1)
         low, high = _reach(scores, given, disagreement, lowest), -_reach(-scores, ~given, disagreement, -highest)
-        bands.append(ConfidenceBand(low=max(low, -1.0), high=min(high, 2.0)))  # no probability reaches -1 or 2
+        bands.append(ConfidenceBand(low=max(low, -1.0), high=min(high, 2.0)))  # nor -1
     return tuple(bands)
 
 

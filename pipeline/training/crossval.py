@@ -15,6 +15,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.io import read_json, read_jsonl, write_jsonl
 from pipeline.core.schemas import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Labels, Scores
 from pipeline.core.settings import Count, Settings, load_section
+from pipeline.labelling.teaching import learnable, taught
 
 DIGITS = 6
 """Of scores and losses in files; reports round to four."""
@@ -90,7 +91,8 @@ def plan_fits(
 def _fold_fits(
     rows: Sequence[LabelledRow], places: Mapping[str, FoldRow], setting: str, seed: int
 ) -> Iterator[FoldFit]:
-    learnt = [row for row in rows if places[row.article].role != "dev" and any(row.weights)]
+    teaching = [taught(row) for row in rows if places[row.article].role != "dev"]
+    learnt = [row for row in teaching if any(row.weights)]
     for fold in sorted({place.fold for place in places.values() if place.fold is not None}):
         yield FoldFit(
             setting=setting,
@@ -111,7 +113,8 @@ def _without_gold(row: LabelledRow) -> LabelledRow:
 def _transfer_fits(rows: Sequence[LabelledRow], places: Mapping[str, FoldRow], seed: int) -> Iterator[FoldFit]:
     """Trained on one language alone, scored on the gold of every article of others that has no row among them."""
     given = any(row.split for row in rows)
-    usable = [row for row in rows if any(row.weights) and (places[row.article].fold is None or not given)]
+    teaching = [taught(row) for row in rows if places[row.article].fold is None or not given]
+    usable = [row for row in teaching if any(row.weights)]
     gold = [row for row in rows if row.provenance == "gold"]
     for language in sorted({row.language for row in gold}):
         training = [row for row in usable if row.language == language]
@@ -124,7 +127,10 @@ def _transfer_fits(rows: Sequence[LabelledRow], places: Mapping[str, FoldRow], s
 def cross_validate(
     fits: Sequence[FoldFit], model: type[TextClassifier], setup: Setup
 ) -> tuple[list[Scores], list[CurvePoint]]:
-    """Scores of the rows held out and the learning curves, in which gold alone is watched, in the order of the plan."""
+    """Scores of the rows held out and the learning curves, in which gold alone is watched, in the order of the plan.
+
+    A theme that a fit's rows can't teach has the score 0 in it.
+    """
     scores, curve = [], []
     for fit in tqdm(fits, desc="cross-validation", unit="fit", disable=None):
         common: dict[str, Any] = {"setting": fit.setting, "seed": fit.seed, "fold": fit.fold}
@@ -134,6 +140,8 @@ def cross_validate(
             point = CurvePoint(**common, epoch=epoch.number, loss=round(epoch.loss, DIGITS), held_out_loss=watched)
             curve.append(point)
         predicted = classifier.predict([row.text for row in fit.held_out])
+        if model.learns:
+            predicted[:, ~learnable(fit.training, setup.labels)] = 0
         del classifier  # else two models would be in memory once the next is made
         for row, values in zip(fit.held_out, predicted, strict=True):
             rounded = tuple(round(float(value), DIGITS) for value in values)

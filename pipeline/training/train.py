@@ -16,6 +16,7 @@ from pipeline.core.io import read_json, read_jsonl, sha256
 from pipeline.core.schemas import LabelledRow, Labels
 from pipeline.core.settings import Count, load_section, load_settings
 from pipeline.labelling.rules import RuleSettings
+from pipeline.labelling.teaching import scarce_themes, taught, training_rows, unlearnt_themes
 from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.normalize import TEXT_VERSION
 from pipeline.training.crossval import CrossvalSettings
@@ -66,7 +67,7 @@ def train_model(
     Raises:
         UserError: if there is no such row, or thresholds and labels don't fit together.
     """
-    used = [row for row in rows if any(row.weights) and row.split in (None, "train")]
+    used = [row for row in map(taught, training_rows(rows)) if any(row.weights)]
     if not used:
         raise UserError("no labelled row to train on; annotate an article or write rules")
     if sorted(thresholds) != sorted(setup.labels.names):
@@ -86,6 +87,8 @@ def train_model(
         training_rows=len(used),
         training_digest=sha256(msgspec.json.encode(used)),
         label_rates=label_rates(used, setup.labels),
+        unlearnt=unlearnt_themes(rows, setup.labels),
+        scarce=scarce_themes(rows, setup.labels),
         hardware=model.hardware,
         versions=package_versions(),
     )

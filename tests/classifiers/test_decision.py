@@ -100,6 +100,16 @@ def test_a_rare_theme_is_drawn_to_the_common_threshold() -> None:
     assert far[0] == pytest.approx(far[1], abs=1e-6)
 
 
+def test_a_probability_of_0_is_neither_given_nor_undecided() -> None:
+    labels = Labels(task="multi-label", names=("a", "b"))
+    said = decide([0.0, 0.01], labels, {"a": 0.03, "b": 0.03}, 0.05)
+    assert (said.themes, said.undecided) == ((), ("b",))
+    assert decide([0.0, 0.01], labels, {"a": 0.0, "b": 0.0}, 0.05).themes == ("b",)
+    assert decide_all(np.array([[0.0, 0.01]]), np.zeros(2), labels).tolist() == [[False, True]]
+    single = Labels(task="single-label", names=("a", "b"))
+    assert decide([0.0, 0.01], single, {"a": 0.5, "b": 0.5}, 0.05).undecided == ()
+
+
 def test_unknown_cells_choose_nothing() -> None:
     scores = np.array([[0.2], [0.8], [0.9]])
     targets = np.array([[False], [True], [False]])

@@ -20,8 +20,8 @@ def test_the_fit_ends_at_the_optimum(rows: list[LabelledRow]) -> None:
     """On a third of the exemplars. One that stops early is .003 off on gold, and elsewhere on each processor."""
     exemplars = read_jsonl(ROOT / "seeds/exemplars.jsonl", Exemplar)[::3]
     labels = Labels(task="multi-label", names=("education",))
-    weighing = LabelSettings(gold_weight=1.0, exemplar_weight=1.0, rule_weight=0.5)
-    known = label_exemplars(exemplars, LabellingRules(RuleSettings(rules=[]), labels.names), weighing)
+    weighing = LabelSettings(gold_weight=1.0, exemplar_weight=1.0, rule_weight=0.5, unasked_weight=0.5)
+    known = label_exemplars(exemplars, LabellingRules(RuleSettings(rules=[]), labels), weighing)
     settings = load_settings(ROOT / "configs/tfidf.yaml", TfidfSettings)
     regression = TfidfRegression(settings, labels)
     regression.fit(known)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.evaluation.compare import compare_models
-from pipeline.evaluation.evaluate import EvaluationSettings
+from pipeline.core.schemas import GOLD, Labels
+from pipeline.evaluation.compare import compare_models, comparison_table
+from pipeline.evaluation.evaluate import EvaluationSettings, evaluate_model, headlines
 from pipeline.evaluation.metrics import ScoredTable
 
 SETTINGS = EvaluationSettings(level=0.9, resamples=400, seed=0, worst=1)
@@ -47,6 +48,20 @@ def test_a_clear_difference_is_said() -> None:
     assert pair["interval"][0] <= pair["difference"] <= pair["interval"][1]
     (pair,) = compare_models({"bad": scored(0.4, seed=3), "good": scored(0.02)}, SETTINGS)
     assert pair["verdict"] == "worse"
+
+
+def test_without_a_theme_that_can_be_measured_nothing_is_compared() -> None:
+    nothing = [scored(error).only(np.array([False])) for error in (0.1, 0.4)]
+    (pair,) = compare_models(dict(zip("ab", nothing, strict=True)), SETTINGS)
+    assert (pair["difference"], pair["interval"], pair["verdict"]) == (None, None, "not measured")
+    labels = Labels(task="multi-label", names=("school", "sport"))
+    report = evaluate_model({GOLD: nothing[0]}, labels, SETTINGS) | {"scarce": {"school": "can't be learnt yet: …"}}
+    assert (report["measured"], report["figures"], headlines(report, labels)) == ([], {}, {})
+    page = comparison_table({"a": report, "b": report}, [pair], {"school": "Мектеп", "sport": "Спорт"}, 0.9)
+    assert "Macro-F1 is the mean over no theme." in page
+    assert "\n- Мектеп can't be learnt yet: ….\n" in page
+    assert "| a | – | – | – | – | – | – | – | – | – | – |\n" in page
+    assert "| a | b | – | – | not measured |\n" in page
 
 
 def test_a_model_is_within_noise_of_itself_whatever_the_order_of_rows() -> None:

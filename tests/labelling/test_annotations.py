@@ -78,6 +78,19 @@ def test_a_single_label_task_takes_exactly_one_theme(tmp_path: Path) -> None:
             bind(written(tmp_path, row(themes=themes)), [PARAGRAPH], labels)
 
 
+def test_a_retired_theme_is_neither_known_nor_asked_again(tmp_path: Path) -> None:
+    labels = Labels(task="single-label", names=("school", "sport"), retired=("chess",), renamed=(("pupil", "school"),))
+    asked = ["pupil", "sport", "chess"]
+    rows = [row(asked=asked, themes=["chess"]), row(text=OTHER.text, asked=asked, themes=["pupil"])]
+    rows[1]["readings"] = {"one": ["chess"], "two": ["pupil"]}
+    path = written(tmp_path, *rows)
+    assert bind(path, [PARAGRAPH, OTHER], labels) == {"a-002": {"school": True, "sport": False}}
+    rules = LabellingRules(RuleSettings(rules=[]), labels)
+    assert [found.asked for found in to_fill_in([PARAGRAPH, OTHER], bind(path, [PARAGRAPH, OTHER], labels), rules)] == [
+        ("school", "sport")
+    ]
+
+
 def test_agreement_compares_two_readings(tmp_path: Path) -> None:
     labels = Labels(task="multi-label", names=("education", "prevention"))
     asked = ["education", "prevention"]
@@ -97,7 +110,7 @@ def test_agreement_compares_two_readings(tmp_path: Path) -> None:
 
 def test_rows_to_fill_in_ask_what_is_not_known(labels: Labels) -> None:
     school = Rule(name="school", theme="education", votes="for", confidence=0.9, any={"kk": ["мектеб*"]})
-    rules = LabellingRules(RuleSettings(rules=[school]), labels.names)
+    rules = LabellingRules(RuleSettings(rules=[school]), labels)
     known = {"a-001": {"prevention": True}, "a-002": dict.fromkeys(THEMES, False)}
     (asked,) = to_fill_in([PARAGRAPH, OTHER], known, rules)
     assert (asked.asked, asked.themes, asked.suggested) == (

@@ -13,15 +13,23 @@ from pipeline.core.errors import UserError
 from pipeline.core.schemas import LabelledRow, Labels, Paragraph
 from pipeline.core.settings import load_settings
 from pipeline.labelling.exemplars import read_exemplars
-from pipeline.labelling.label import LabelSettings, label_exemplars, label_paragraphs, label_rows, label_table
+from pipeline.labelling.label import (
+    LabelSettings,
+    count_retired,
+    label_exemplars,
+    label_paragraphs,
+    label_rows,
+    label_table,
+)
 from pipeline.labelling.report import labelling_report
 from pipeline.labelling.rules import LabellingRules, Rule, RuleSettings
 from pipeline.labelling.tables import read_table
+from pipeline.labelling.teaching import taught
 from pipeline.labelling.themes import ThemeSettings, display_names, read_labels
 from tests.conftest import ROOT, THEMES
 
 LABELS = Labels(task="multi-label", names=("school", "sport"))
-WEIGHTS = LabelSettings(gold_weight=1.0, exemplar_weight=0.8, rule_weight=0.5)
+WEIGHTS = LabelSettings(gold_weight=1.0, exemplar_weight=0.8, rule_weight=0.5, unasked_weight=0.5)
 RULES = LabellingRules(
     RuleSettings(
         rules=[
@@ -30,7 +38,7 @@ RULES = LabellingRules(
             Rule(name="no-school", theme="school", votes="against", confidence=0.8, unless={"ru": ["школ*", "учен*"]}),
         ]
     ),
-    LABELS.names,
+    LABELS,
 )
 
 
@@ -53,6 +61,20 @@ def test_gold_is_taken_as_it_is() -> None:
 def test_a_theme_nobody_was_asked_about_weighs_nothing() -> None:
     row = labelled("Школа открылась.", {"sport": True})
     assert (row.targets, row.weights) == ((0.0, 1.0), (0.0, 1.0))
+
+
+def test_what_rules_say_where_nobody_was_asked_is_kept_with_a_weight_of_its_own() -> None:
+    """Gold stays what people said (weight 0 here); training takes the rules' word instead."""
+    half = msgspec.structs.replace(WEIGHTS, unasked_weight=0.25)
+    found = {"a-1": {"sport": True}}
+    (row,) = label_paragraphs([paragraph(1, "Школа открылась.")], found, RULES, half)
+    assert (row.weights, row.provenance) == ((0.0, 1.0), "gold")
+    assert row.rule_weights == pytest.approx((0.25 * 0.8, 0.0))
+    assert taught(row).targets == pytest.approx((0.9, 1.0))
+    assert taught(row).weights == pytest.approx((0.2, 1.0))
+    silent = msgspec.structs.replace(WEIGHTS, unasked_weight=0.0)
+    (row,) = label_paragraphs([paragraph(1, "Школа открылась.")], found, RULES, silent)
+    assert taught(row).weights == (0.0, 1.0)
 
 
 def test_rules_speak_where_nobody_annotated() -> None:
@@ -229,6 +251,44 @@ def test_a_table_takes_the_place_of_paragraphs_and_annotations(tmp_path: Path) -
             label_rows(LABELS, RULES, WEIGHTS, **files)
 
 
+OLD = '{"article":"a","text":"Школа открылась.","asked":["pupil","chess"],"themes":["pupil"]}'
+LATER = Labels(task="multi-label", names=("school", "sport"), retired=("chess",), renamed=(("pupil", "school"),))
+
+
+def test_old_names_are_read_as_new_ones_and_retired_themes_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "paragraphs.jsonl").write_bytes(msgspec.json.encode(paragraph(1, "Школа открылась.")) + b"\n")
+    gone = OLD.replace("открылась", "закрылась").replace('"pupil",', "").replace('"pupil"', '"chess"')
+    (tmp_path / "annotations.jsonl").write_text(f"{OLD}\n{gone}\n")
+    exemplars(
+        tmp_path, {"text": "Жаңа мектеп ашылды.", "asked": ["pupil", "sport", "chess"], "themes": ["pupil", "chess"]}
+    )
+    files = {name: tmp_path / f"{name}.jsonl" for name in ("paragraphs", "annotations", "exemplars")}
+    case = {"votes": "for", "confidence": 0.9}
+    votes = RuleSettings(
+        rules=[
+            Rule(name="pupils", theme="pupil", any={"ru": ["школ*"]}, **case),  # type: ignore[arg-type]
+            Rule(name="chess", theme="chess", any={"ru": ["шахмат*"]}, **case),  # type: ignore[arg-type]
+        ]
+    )
+    rules = LabellingRules(votes, LATER)
+    assert [(rule.name, rule.theme) for rule in rules.settings] == [("pupils", "school")]
+    gold, exemplar = label_rows(LATER, rules, WEIGHTS, **files)[0]
+    assert (gold.targets, gold.weights, gold.rule_targets[0]) == ((1.0, 0.0), (1.0, 0.0), pytest.approx(0.9))
+    assert (exemplar.targets, exemplar.weights) == ((1.0, 0.0), (0.8, 0.8))
+    assert count_retired(LATER, votes, files) == {"chess": {"rules": 1, "annotations": 2, "exemplars": 1}}
+    assert count_retired(LABELS, votes, files) == {}
+
+
+def test_a_table_under_old_names(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE.replace("school;sport", "pupil;chess"))
+    assert [row.themes for row in read_table(path, LATER)] == [("school",), ()]
+    assert count_retired(LATER, RuleSettings(rules=[]), {"table": path}) == {"chess": {"rules": 0, "table": 1}}
+    path.write_text(TABLE.replace("school;sport", "chess").replace("жауды,,", "жауды,pupil,"))
+    single = msgspec.structs.replace(LATER, task="single-label")
+    assert [row.themes for row in read_table(path, single)] == [None, ("school",)]
+
+
 def settings(**values: Any) -> ThemeSettings:
     return ThemeSettings(**{"task": "multi-label", "labels": ["school", "sport"], **values})
 
@@ -248,12 +308,27 @@ def test_the_shipped_themes() -> None:
         ({"labels": ["a;b"]}, "holds ';'"),
         ({"names": {"chess": {"en": "Chess"}}}, "names.chess: not one of labels"),
         ({"descriptions": {"chess": {"en": "Chess"}}}, "descriptions.chess: not one of labels"),
+        ({"retired": ["sport"]}, "retired, was: 'sport' is one of labels, too"),
+        ({"was": {"school": ["sport"]}}, "retired, was: 'sport' is one of labels, too"),
+        (
+            {"was": {"school": ["old"]}, "retired": ["old"]},
+            "'old' is one of labels, too, or stands twice; keep one",
+        ),
+        ({"was": {"old": ["pupil"]}}, "was.old: not one of labels (school, sport); write {new: [old]}"),
     ],
 )
 def test_broken_themes_are_refused(values: dict[str, Any], part: str) -> None:
     with pytest.raises(UserError) as error:
         read_labels(settings(**values), Path("themes.yaml"))
     assert part in str(error.value)
+
+
+def test_a_retired_theme_may_keep_its_names_and_rules() -> None:
+    themes = settings(retired=["chess"], names={"chess": {"kk": "Шахмат"}}, was={"sport": ["game", "play"]})
+    labels = read_labels(themes, Path("themes.yaml"))
+    assert labels == msgspec.structs.replace(LABELS, retired=("chess",), renamed=(("game", "sport"), ("play", "sport")))
+    assert labels.present(["play", "chess", "game", "draughts"]) == ("sport", "draughts")
+    assert msgspec.json.encode(LABELS) == b'{"task":"multi-label","names":["school","sport"]}'
 
 
 def test_a_theme_without_an_english_name_shows_another() -> None:

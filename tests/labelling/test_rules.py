@@ -15,13 +15,15 @@ from pipeline.labelling.report import labelling_report
 from pipeline.labelling.rules import LabellingRules, Rule, RuleSettings, combine_votes
 from tests.conftest import ROOT, THEMES
 
+X = Labels(task="multi-label", names=("x",))
+
 
 def rule(name: str = "r", **values: Any) -> Rule:
     return Rule(**{"name": name, "theme": "x", "votes": "for", "confidence": 0.9, **values})
 
 
 def fires(text: str, **values: Any) -> bool:
-    return bool(LabellingRules(RuleSettings(rules=[rule(**values)]), ["x"]).hits(text))
+    return bool(LabellingRules(RuleSettings(rules=[rule(**values)]), X).hits(text))
 
 
 @pytest.mark.parametrize(
@@ -82,19 +84,19 @@ def test_votes_become_a_probability() -> None:
 )
 def test_a_broken_rule_is_named(values: dict[str, Any], part: str) -> None:
     with pytest.raises(UserError) as error:
-        LabellingRules(RuleSettings(rules=[rule("school-bribes", **values)]), ["x"]).hits("текст")
+        LabellingRules(RuleSettings(rules=[rule("school-bribes", **values)]), X).hits("текст")
     assert "school-bribes" in str(error.value)
     assert part in str(error.value)
 
 
 def test_entries_of_one_name_are_one_rule() -> None:
     cases = [rule(any={"kk": ["мектеп*"]}), rule(any={"ru": ["школ*"]}, unless={"ru": ["дорог*"]}), rule("other")]
-    rules = LabellingRules(RuleSettings(rules=cases), ["x"])
+    rules = LabellingRules(RuleSettings(rules=cases), X)
     assert [found.name for found in rules.settings] == ["r", "other"]
     for text, expected in (("Мектептер мен школы", ["r", "other"]), ("Дорога к школе", ["other"])):
         assert [found.name for found in rules.hits(text)] == expected
     with pytest.raises(UserError, match="rule r stands several times and differs in theme, votes or confidence"):
-        LabellingRules(RuleSettings(rules=[rule(), rule(confidence=0.8)]), ["x"])
+        LabellingRules(RuleSettings(rules=[rule(), rule(confidence=0.8)]), X)
 
 
 def test_every_rule_that_ships_has_earned_its_place(
@@ -102,7 +104,7 @@ def test_every_rule_that_ships_has_earned_its_place(
 ) -> None:
     """On gold and part dev of the challenge set: 5 hits, 4 of 5 right, in each language in which it fires."""
     challenge = read_exemplars(ROOT / "seeds/challenge.jsonl", labels, {})
-    settings = LabelSettings(gold_weight=1.0, exemplar_weight=1.0, rule_weight=0.5)
+    settings = LabelSettings(gold_weight=1.0, exemplar_weight=1.0, rule_weight=0.5, unasked_weight=0.5)
     dev = label_exemplars([row for row in challenge if challenge_part(row) == "dev"], shipped, settings)
     found = labelling_report(rows, shipped, {}, challenge=dev)
     for each in found["rules"]:
@@ -114,7 +116,9 @@ def test_every_rule_that_ships_has_earned_its_place(
 
 @pytest.fixture(scope="module")
 def shipped() -> LabellingRules:
-    return LabellingRules(load_settings(ROOT / "configs/rules.yaml", RuleSettings), THEMES)
+    return LabellingRules(
+        load_settings(ROOT / "configs/rules.yaml", RuleSettings), Labels(task="multi-label", names=THEMES)
+    )
 
 
 @pytest.mark.parametrize(

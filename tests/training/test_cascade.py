@@ -26,7 +26,8 @@ from tests.training.test_export import GateRow, gate, judging, made, scores, tra
 __all__ = ["judging", "trained"]  # fixtures
 
 TWO = Labels(task=MULTI_LABEL, names=("one", "two"))
-FACTS = cast(ModelInfo, SimpleNamespace(labels=TWO, thresholds={"one": 0.3, "two": 0.4}, abstain_band=0.05))
+THRESHOLDS = {"one": 0.3, "two": 0.4}
+FACTS = cast(ModelInfo, SimpleNamespace(labels=TWO, thresholds=THRESHOLDS, abstain_band=0.05, unlearnt=()))
 
 
 def evidence(first: Any, second: Any) -> CascadeEvidence:
@@ -68,6 +69,16 @@ def test_sure_is_sure_of_every_theme() -> None:
     both = [ConfidenceBand(low=0.2, high=0.8)] * 2
     assert is_confident(given_, both, MULTI_LABEL).tolist() == [True, False, True, True]
     assert is_confident(given_, both, SINGLE_LABEL).tolist() == [True, False, False, True]
+
+
+def test_a_theme_that_was_not_learnt_is_surely_absent() -> None:
+    """TF-IDF's .5 for it would else hold every paragraph up."""
+    first = [[0.01, 0.5], [0.9, 0.5]]
+    scored = evidence(first, [[0, 0], [1, 0]])
+    info = cast(ModelInfo, SimpleNamespace(**{**vars(FACTS), "unlearnt": ("two",)}))
+    bands = fit_bands(scored.first, scored.second, info, 0)
+    assert is_confident(scored.first, bands, MULTI_LABEL).tolist() == [True, True]
+    assert not (scored.first[:, 1] >= bands[1].high).any()
 
 
 def test_the_curve_grows_with_what_is_allowed() -> None:

@@ -205,7 +205,8 @@ def test_nothing_to_learn_from_is_said(rows: list[LabelledRow], folds: list[Fold
     with pytest.raises(UserError, match=r"crossval\.seeds: empty"):
         plan_fits(rows, folds, CrossvalSettings(seeds=[], transfer=False, rules_as_teacher=False), Tfidf)
     two = [row for row in rows if row.article.startswith(("000", "001"))]
-    bare = [msgspec.structs.replace(row, weights=(0.0,) * 4) if row.article.startswith("001") else row for row in two]
+    unknown = {"weights": (0.0,) * 4, "rule_weights": (0.0,) * 4}
+    bare = [msgspec.structs.replace(row, **unknown) if row.article.startswith("001") else row for row in two]
     settings = CrossvalSettings(seeds=[0], transfer=False, rules_as_teacher=False)
     with pytest.raises(UserError, match="fold 0: no labelled row to learn from"):
         plan_fits(bare, folds, settings, Tfidf)

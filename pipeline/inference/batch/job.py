@@ -100,7 +100,8 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     resumed = len(left_over.intersection(names))
     if left_over and not resumed:
         say("an earlier run had other inputs, another model or other options: nothing of it was used")
-    summary = summarise(counts, repeated_ids, {theme: facts.label_rates[theme] for theme in themes}, model)
+    rates = {theme: facts.label_rates[theme] for theme in themes}
+    summary = summarise(counts, repeated_ids, rates, facts.scarce, model)
     if request.summary:
         write_json(request.summary, summary)
     say(format_summary(summary, time.monotonic() - began, resumed, note))

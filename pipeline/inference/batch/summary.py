@@ -77,8 +77,13 @@ def _add(counts: dict[str, int], name: str, count: int = 1) -> None:
     counts[name] = counts.get(name, 0) + count
 
 
-def summarise(counts: BatchCounts, repeated_ids: int, rates: Mapping[str, float], model: str) -> dict[str, Any]:
-    """What happened, for people and programs. `rates` are the shares of themes in training, a hint at drift."""
+def summarise(
+    counts: BatchCounts, repeated_ids: int, rates: Mapping[str, float], scarce: Mapping[str, str], model: str
+) -> dict[str, Any]:
+    """What happened, for people and programs.
+
+    `rates` are the shares of themes in training, a hint at drift; `scarce` says which could not be learnt or measured.
+    """
     judged = counts.rows - counts.statuses.get("rejected", 0)
     return {
         "model": model,
@@ -99,6 +104,7 @@ def summarise(counts: BatchCounts, repeated_ids: int, rates: Mapping[str, float]
             }
             for name, rate in rates.items()
         },
+        "scarce": {name: why for name, why in scarce.items() if name in rates},
     }
 
 
@@ -122,6 +128,7 @@ def format_summary(summary: Mapping[str, Any], seconds: float, resumed: int, not
     for name, theme in themes.items():
         share = "–" if theme["share"] is None else f"{theme['share']:.1%}"
         lines.append(f"{name:{width}}  {theme['rows']:>10,}  {share:>5}  {theme['share_in_training']:>11.1%}")
+    lines += [f"{name} {why}" for name, why in summary["scarce"].items()]
     rate = rows["written"] / max(seconds, 1e-9)
     speed = f", {rate:,.{0 if rate >= 10 else 1}f} rows/s"  # of a run that went on it would count what others did
     ending = f"; {note}" if note else ""
