@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := true
 export HF_HUB_DISABLE_TELEMETRY := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro ui test check debian bench kernels docs format lock help
+.PHONY: repro ui test check debian bench docs format lock help
 
 repro: .venv/installed  ## set up .venv, run the pipeline
 	dvc repro
@@ -33,9 +33,6 @@ debian:  ## repro and test from nothing on a fresh Debian 13, about an hour; as 
 bench: .venv/installed  ## measure speed against the usual tools, 20 minutes; after `make repro`
 	pip install --disable-pip-version-check -q -c requirements.lock "accelerate>=1.1"
 	python -m benchmarks
-
-kernels: .venv/installed  ## the same figures by another processor's kernels? half an hour; after `make repro`
-	python -m tests.figures --other-kernels
 
 docs: .venv/installed  ## write the figures of README and cards from reports/
 	taqyryp docs README.md docs/model-card.md seeds/README.md

@@ -107,7 +107,7 @@ def test_forcing_changes_no_byte_of_the_lock(fresh: Project) -> None:
 
 
 def test_another_processor_gives_the_same_figures(fresh: Project) -> None:
-    """Of what is not fine-tuned; `make kernels` repeats the fine-tuning, too, which takes half an hour."""
+    """Of what is not fine-tuned; `python -m tests.figures --other-kernels` repeats all, which takes half an hour."""
     models = ["zeroshot", "tfidf"]
     before = read_figures(lambda name: (fresh.folder / name).read_bytes(), models)
     stages = [f"{stage}@{model}" for model in models for stage in ("crossval", "evaluate")]
