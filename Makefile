@@ -49,5 +49,5 @@ help:  ## list the targets
 	$(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),pip install --index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.lock)")
 	pip install --disable-pip-version-check -q -r requirements.lock
-	pip install --disable-pip-version-check -q --no-build-isolation -c requirements.lock -e '.[pipeline,dev]'
+	pip install --disable-pip-version-check -q --no-build-isolation -c requirements.lock -e '.[pipeline,formats,dev]'
 	touch $@

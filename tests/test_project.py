@@ -139,7 +139,7 @@ def _names(requirements: Iterable[str]) -> set[str]:
 
 def test_what_the_code_imports_is_declared() -> None:
     """Every package that pipeline/ imports stands in pyproject.toml, not only in what some other package drags in."""
-    distributions, declared = packages_distributions(), _names([*BASE, *EXTRAS["pipeline"]])
+    distributions, declared = packages_distributions(), _names([*BASE, *EXTRAS["pipeline"], *EXTRAS["formats"]])
     for path in CODE:
         for node in ast.walk(ast.parse(path.read_text())):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -152,7 +152,7 @@ def test_the_lock_pins_what_is_declared() -> None:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
     assert all(pins.values())
-    for line in [*BASE, *EXTRAS["pipeline"], *EXTRAS["dev"]]:
+    for line in [*BASE, *(line for extra in EXTRAS.values() for line in extra)]:
         requirement = Requirement(line)
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), line
 

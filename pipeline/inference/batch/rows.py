@@ -15,8 +15,10 @@ from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow
 from pipeline.inference.batch.summary import BatchCounts
 from pipeline.inference.batch.writers import ARTICLE_KEYS, PARAGRAPH_KEYS, TableColumns
 from pipeline.inference.classifier import Classifier, PredictOptions
+from pipeline.inference.readers.fragments import text_of_fragment
 from pipeline.inference.readers.pages import extract_article
 from pipeline.inference.readers.schema import Fields, InputRecord, input_record_or_reason
+from pipeline.text.breaks import is_one_line, parted
 from pipeline.text.language import detect
 from pipeline.text.normalize import prepare
 from pipeline.text.segment import split_article
@@ -25,6 +27,8 @@ TEXTS_AT_ONCE = 1024
 """Paragraphs scored at once: enough to sort by length, few enough to hold."""
 RECORDS_AT_ONCE = 256
 """Records in memory that are classified at once."""
+
+ONE_LINE_NOTE = "articles on one line, cut between sentences; their own paragraphs can't be told"
 
 
 class BatchOptions(Record, frozen=True):
@@ -60,6 +64,8 @@ def classify_batch(records: Sequence[InputRecord], classifier: Classifier, optio
             continue
         carried = _renamed(record.carried, reserved)
         batch.counts.add_rows(results, carried)
+        if options.unit == "article" and is_one_line(record.text):
+            batch.counts.add_note(ONE_LINE_NOTE)
         rows = [] if options.level == "article" else [msgspec.structs.asdict(result) | carried for result in results]
         articles = [] if options.level == "paragraph" else [_roll_up(results, options.text) | carried]
         batch.rows += rows
@@ -128,11 +134,14 @@ def _split(
 ) -> tuple[InputRecord, list[Paragraph], list[Rejected]]:
     """The record's paragraphs and rejected lines; if there are none, the record comes back with the reason."""
     if record.markup:
-        record = _article_of_page(record)
+        record = _without_markup(record)
     if record.reason:
         return record, [], []
     if options.unit == "article":
-        paragraphs, rejected = split_article(_with_title(record), classifier.boilerplate)
+        lined = msgspec.structs.replace(record, text=parted(record.text)) if is_one_line(record.text) else record
+        paragraphs, rejected = split_article(_with_title(lined), classifier.boilerplate)
+        if record.language:  # a given language is kept
+            paragraphs = [msgspec.structs.replace(each, language=record.language) for each in paragraphs]
     else:  # never split, never rejected for its looks; a given language is kept
         text, rejected = prepare(record.text), []
         language = record.language or detect(text)
@@ -143,9 +152,12 @@ def _split(
     return record, paragraphs, rejected
 
 
-def _article_of_page(record: InputRecord) -> InputRecord:
+def _without_markup(record: InputRecord) -> InputRecord:
     try:
-        title, text = extract_article(record.text)
+        if record.markup == "fragment":
+            title, text = text_of_fragment(record.title), text_of_fragment(record.text)
+        else:
+            title, text = extract_article(record.text)
     except UserError as error:
         return msgspec.structs.replace(record, reason=str(error))
     return msgspec.structs.replace(record, title=title, text=text)
