@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from html import unescape
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from lxml import etree
 
 from pipeline.core.errors import RecordError
 from pipeline.inference.readers.files import Source
+from pipeline.inference.readers.kinds import HEAD_BYTES
+from pipeline.inference.readers.pages import declared_encoding
 from pipeline.inference.readers.schema import Fields, Row
+from pipeline.inference.readers.xml_mending import MendedXml
+from pipeline.text.encodings import utf8_stream
 
 _ITEMS = ("item", "entry")
 _NAMES = {
@@ -26,25 +30,19 @@ _NAMES = {
 }
 """What both kinds call differently; other elements keep their own names."""
 _PICTURES = "http://search.yahoo.com/mrss/"
-_HARMLESS = ("ERR_UNDECLARED_ENTITY", "ERR_NAME_REQUIRED", "ERR_ENTITYREF_SEMICOL_MISSING")
-"""Of an &nbsp; or a bare & in a text, which cost no more than themselves."""
 
 
 def feed_rows(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[Row]:
-    """The items, each with `text` (the full one, else the summary), `title`, `id` (guid or link) and what else it has.
-
-    Broken XML is read as far as libxml2 can mend it, and told at the end.
-    """
-    parser = etree.iterparse(
-        stream,
-        events=("end",),
-        recover=True,
-        resolve_entities=False,
-        no_network=True,
-        encoding=encoding,
-    )
+    """The items, each with `text` (the full one or the summary), `title`, `id` (guid or link) and what else it has."""
+    name = encoding or declared_encoding(cast(io.BufferedReader, stream).peek(HEAD_BYTES))
+    try:
+        utf8 = utf8_stream(stream, name or None)
+    except LookupError:  # declared, but there is none of that name
+        utf8 = utf8_stream(stream, None)
     number = 0
     try:
+        # Entities stay as they are, so that none can be a bomb.
+        parser = etree.iterparse(MendedXml(utf8), events=("end",), resolve_entities=False, encoding="utf-8")
         for _, element in parser:
             if _name(element) in _ITEMS:
                 number += 1
@@ -53,10 +51,7 @@ def feed_rows(stream: BinaryIO, source: Source, fields: Fields, encoding: str | 
                 while element.getprevious() is not None:  # or items that are done would stay in the tree
                     del element.getparent()[0]
     except etree.XMLSyntaxError as error:
-        raise RecordError(f"after item {number}: {error}") from error
-    flaws = [entry.message for entry in parser.error_log if entry.type_name not in _HARMLESS]
-    if flaws:
-        raise RecordError(f"after item {number}: {flaws[0].strip()}; something may be missing")
+        raise RecordError(f"after item {number}: {error.msg}") from error
 
 
 def _name(element: Any) -> str:
@@ -85,9 +80,7 @@ def _content(element: Any, name: str) -> str:
     """An element's text; where elements are in it, their markup in a text, or nothing in other columns."""
     parts = [element.text or ""]
     for child in element:
-        if child.tag is etree.Entity:
-            parts.append(unescape(child.text))
-        elif isinstance(child.tag, str) and name in ("text", "summary", "title"):
+        if isinstance(child.tag, str) and name in ("text", "summary", "title"):
             for inner in child.iter("{*}*"):
                 inner.tag = etree.QName(inner).localname
             parts.append(etree.tostring(child, encoding="unicode", with_tail=False))

@@ -103,7 +103,7 @@ def _rows_of_values(utf8: BinaryIO, notes: Counter[str], fields: Fields) -> Iter
         for value, alone in _candidates(JsonValues(utf8, notes), notes, fields):
             number += 1
             flaw = None if isinstance(value, dict) else RecordError("a JSON value, but no object")
-            yield Row(0 if alone else number, f"record {number}", flaw or value)
+            yield Row(0, "", flaw or value) if alone else Row(number, f"record {number}", flaw or value)
     except RecordError as flaw:
         raise RecordError(f"after record {number}: {flaw}") from flaw
 
@@ -131,9 +131,14 @@ def _candidates(values: JsonValues, notes: Counter[str], fields: Fields) -> Iter
 
 
 def _records_in(value: Any, notes: Counter[str], fields: Fields) -> list[Any]:
-    """The elements of the arrays in an object without the text, those with it if any has; else the value itself."""
-    if not isinstance(value, dict) or look_up(value, fields.text) is not None:
+    """What is in an object without the text: the elements of its arrays, those with it if any has; else the value."""
+    text = look_up(value, fields.text) if isinstance(value, dict) else None
+    if isinstance(text, dict):  # columns, as pandas writes them: each a value by row
+        return [{name: column.get(row) for name, column in value.items()} for row in text]
+    if not isinstance(value, dict) or text is not None:
         return [value]
+    if len(value) > 1 and all(look_up(row, fields.text) is not None for row in value.values()):  # rows by their ids
+        return [{"id": name, **row} for name, row in value.items()]
     arrays = list(arrays_of_objects(value))
     with_text = [array for array in arrays if any(look_up(row, fields.text) is not None for row in array)]
     if with_text and len(with_text) < len(arrays):

@@ -24,6 +24,7 @@ DELIMITERS = ",;\t|"
 PARQUET_ROWS = 256
 """Rows of a Parquet file that are held at once."""
 
+_UNNAMED = re.compile(r"(?:column \d+)?")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 # A quote behind a backslash and before a letter: where quotes are doubled instead, that is an error.
@@ -63,12 +64,12 @@ def _body(lines: Iterator[str], delimiter: str, header: Sequence[str], above: in
         begin = above + 1 + reader.line_num
         try:
             cells = next(reader)
-            while len(cells) > len(header) and not cells[-1]:  # an empty column, as Excel has at the right
+            while len(cells) > len(header) and not cells[-1]:
                 cells.pop()
             if cells and len(cells) != len(header):
                 raise RecordError(f"{len(cells)} cells, but {len(header)} columns")
             if cells:
-                yield Row(number, f"line {begin}", dict(zip(header, cells, strict=True)))
+                yield Row(number, f"line {begin}", named_cells(header, cells))
         except StopIteration:
             return
         except csv.Error as error:
@@ -83,12 +84,19 @@ def _doubled(line: str) -> str:
 
 
 def named_columns(header: Sequence[str]) -> list[str]:
-    """The header without empty cells at its end; of several columns without a name each is called by its place."""
+    """The names of the columns; one without a name is "" if it is the only one, else called by its place."""
     names = [name.strip() for name in header]
-    while names and not names[-1]:
-        names.pop()
-    unnamed = sum(not name for name in names)
-    return [name or (f"column {place}" if unnamed > 1 else "") for place, name in enumerate(names, 1)]
+    several = names.count("") > 1
+    return [name or (f"column {place}" if several else "") for place, name in enumerate(names, 1)]
+
+
+def named_cells(header: Sequence[str], cells: Sequence[Any]) -> dict[str, Any]:
+    """The cells of a row by their columns, without empty ones in columns without a name, as Excel writes."""
+    return {
+        name: cell
+        for name, cell in zip(header, cells, strict=True)
+        if not (cell is None or cell == "") or not _UNNAMED.fullmatch(name)
+    }
 
 
 def check_columns(header: Sequence[str], name: str, fields: Fields) -> None:

@@ -12,7 +12,7 @@ from pipeline.core.errors import RecordError
 from pipeline.inference.readers.files import Source
 from pipeline.inference.readers.kinds import of_extra
 from pipeline.inference.readers.schema import Fields, Row
-from pipeline.inference.readers.tables import check_columns, named_columns, plain, seekable
+from pipeline.inference.readers.tables import check_columns, named_cells, named_columns, plain, seekable
 
 MAX_TEXTS = 2**29
 """Bytes of a workbook's texts, unpacked: with more it is to be split, or is a bomb."""
@@ -81,7 +81,8 @@ def _rows(sheet: _Sheet, several: bool) -> Iterator[Row]:
         if any(map(_full, cells[len(sheet.header) :])):
             yield Row(0, where, RecordError(f"{len(cells)} cells, but {len(sheet.header)} columns"))
             continue
-        values = dict.fromkeys(sheet.header) | dict(zip(sheet.header, map(_unescaped, cells), strict=False))
+        padded = [*map(_unescaped, cells), *[None] * len(sheet.header)][: len(sheet.header)]
+        values = named_cells(sheet.header, padded)
         yield Row(0, where, plain({"sheet": sheet.title, **values} if several else values))
 
 
