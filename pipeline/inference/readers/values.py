@@ -106,6 +106,8 @@ class JsonValues:
             else:
                 if end == len(self._text) and isinstance(value, int | float) and self._more():
                     continue  # the number may go on
+                if end - self._at > MAX_RECORD:
+                    raise TooLargeError(f"a value of more than {MAX_RECORD >> 20} MiB")
                 self._at = end
                 return value
 

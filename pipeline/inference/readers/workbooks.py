@@ -75,15 +75,13 @@ def _full(cell: Any) -> bool:
 
 
 def _rows(sheet: _Sheet, several: bool) -> Iterator[Row]:
-    """The rows of a sheet, with its title where there are `several`."""
+    """The rows of a sheet, with its title where there are `several`; what stands beside the table has no name."""
     for place, cells in sheet.rows:
+        names = [*sheet.header, *(f"column {n}" for n in range(len(sheet.header) + 1, len(cells) + 1))]
+        padded = [*map(_unescaped, cells), *[None] * (len(names) - len(cells))]
+        values = plain(named_cells(names, padded))
         where = f"sheet {sheet.title!r} row {place}" if several else f"row {place}"
-        if any(map(_full, cells[len(sheet.header) :])):
-            yield Row(0, where, RecordError(f"{len(cells)} cells, but {len(sheet.header)} columns"))
-            continue
-        padded = [*map(_unescaped, cells), *[None] * len(sheet.header)][: len(sheet.header)]
-        values = named_cells(sheet.header, padded)
-        yield Row(0, where, plain({"sheet": sheet.title, **values} if several else values))
+        yield Row(0, where, {"sheet": sheet.title, **values} if several else values)
 
 
 def _unescaped(cell: Any) -> Any:
