@@ -38,7 +38,12 @@ def unfolded(text: str) -> str:
     It is the text itself where lines are not cut at a width.
     """
     found = lines(text)
-    limit = _limit(found)
+    width = _width(found)
+    if not width:
+        return text
+    margin = min(_indent(line) for line in found if line.strip())
+    found = [line[margin:] for line in found]
+    limit = _limit(found, width - margin)
     if not limit:
         return text
     compounds = {word.casefold() for word in re.findall(r"\w+(?:-\w+)+", text)}
@@ -77,15 +82,19 @@ def _pieces(line: str) -> Iterator[str]:
     yield line[start:]
 
 
-def _limit(found: Sequence[str]) -> float:
-    """The length beyond which a line was cut, 0 if lines are not cut at a width.
-
-    They are if hardly any is longer, and where one is full the sentence mostly runs on: small letters, no mark.
-    """
+def _width(found: Sequence[str]) -> int:
+    """The width at which lines may have been cut, 0 if too many are longer."""
     lengths = [len(line) for line in found if line.strip()]
     width = max((length for length in lengths if length < WIDTHS.stop), default=0)
-    if width not in WIDTHS or sum(length >= WIDTHS.stop for length in lengths) * 10 > len(lengths):
-        return 0
+    longer = sum(length >= WIDTHS.stop for length in lengths)
+    return width if width in WIDTHS and longer * 10 <= len(lengths) else 0
+
+
+def _limit(found: Sequence[str], width: int) -> float:
+    """The length beyond which a line was cut, 0 if lines are not cut at a width.
+
+    They are if where a line is full the sentence mostly runs on in the next: in small letters, without a mark.
+    """
     pairs = [(line, after) for line, after in pairwise(found) if _is_cut(line, after, width * SLACK)]
     run_on = [(line, after) for line, after in pairs if line.rstrip()[-1] not in _MARKS and after.strip()[0].islower()]
     if len(run_on) < 2 or len(run_on) * 2 < len(pairs):
@@ -101,7 +110,7 @@ def _is_cut(line: str, after: str, limit: float) -> bool:
     is_dash = words[0] in "–—-" and words[-1][0].islower() and line.rstrip()[-1] not in _MARKS
     if _BULLET.match(after.lstrip()) and not is_dash:
         return False
-    if _indent(after) > _indent(line) + 1:
+    if _indent(after) > 1:  # as paragraphs without blank lines between them begin
         return False
     is_hyphenated = _HYPHEN.search(line) is not None and words[0][0].islower()
     return is_hyphenated or len(line.rstrip()) + 1 + len(words[0]) > limit

@@ -95,7 +95,7 @@ def text_of_fragment(markup: str) -> str:
             parts.append(_spaced(element.text) if name else "")
         elif event == "end":
             parts.append(_spaced(element.tail))
-    lines = (" ".join(line.split(" ")).strip() for line in "".join(parts).split("\n"))
+    lines = (" ".join(line.split()) for line in "".join(parts).split("\n"))
     return "\n".join(line for line in lines if line and line != "-")
 
 
