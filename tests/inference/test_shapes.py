@@ -130,6 +130,18 @@ def test_text_of_a_fragment(markup: str) -> None:
     assert text_of_fragment(markup) == FRAGMENTS[markup]
 
 
+def test_html_in_records_from_python(classifier: Classifier) -> None:
+    records = [{"text": f"<p>{KAZAKH}</p>"}, {"text": 5}, {"text": f"{RUSSIAN}&nbsp;"}]
+    rows = list(classify_records(records, classifier))
+    assert [(row["status"], row.get("text")) for row in rows] == [
+        ("classified", KAZAKH),
+        ("failed", None),
+        ("classified", RUSSIAN),
+    ]
+    (row,) = classify_records(records[:1], classifier, fields=Fields(markup="text"))
+    assert row["text"] == f"<p>{KAZAKH}</p>"
+
+
 def test_a_fragment_that_is_too_deep_is_told(classifier: Classifier) -> None:
     record = InputRecord(id="a", text="<div>" * 3000 + KAZAKH, markup="fragment")
     (failed,) = classify_batch([record], classifier, BatchOptions()).quarantined

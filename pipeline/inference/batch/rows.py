@@ -15,7 +15,7 @@ from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow
 from pipeline.inference.batch.summary import BatchCounts
 from pipeline.inference.batch.writers import ARTICLE_KEYS, PARAGRAPH_KEYS, TableColumns
 from pipeline.inference.classifier import Classifier, PredictOptions
-from pipeline.inference.readers.fragments import text_of_fragment
+from pipeline.inference.readers.fragments import text_of_fragment, with_markup
 from pipeline.inference.readers.pages import extract_article
 from pipeline.inference.readers.schema import Fields, InputRecord, input_record_or_reason
 from pipeline.text.breaks import is_one_line, parted
@@ -94,9 +94,9 @@ def classify_records(
     >>> list(classify_records([{"id": 7, "text": "Тақырып\\nМектепте…", "views": 12}], classifier))  # doctest: +SKIP
     """
     options, fields = options or BatchOptions(), fields or Fields()
-    numbered = enumerate(records, 1)
-    while chunk := list(islice(numbered, RECORDS_AT_ONCE)):
-        batch = [input_record_or_reason(record, "", str(number), fields) for number, record in chunk]
+    read = (input_record_or_reason(record, "", str(number), fields) for number, record in enumerate(records, 1))
+    marked = with_markup(read, fields.markup, Counter())
+    while batch := list(islice(marked, RECORDS_AT_ONCE)):
         yield from classify_batch(batch, classifier, options).in_order
 
 

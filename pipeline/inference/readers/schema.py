@@ -85,20 +85,23 @@ def to_input_record(row: Mapping[str, Any], source: str, fallback: str, fields: 
     id_field = fields.id or ("id" if "id" in row or "_id" not in row else "_id")
     if fields.text not in row and look_up(row, fields.text) is None:
         raise RecordError(f"no field {fields.text!r}; there are {_names(row)}; --text-field names the text")
-    text, id_ = _text(row, fields.text), unwrapped(look_up(row, id_field))
+    text, id_ = _text(row, fields.text), look_up(row, id_field)
+    if isinstance(id_, dict):
+        id_ = unwrapped(id_)
     title = _text(row, fields.title) if fields.title else ""
-    if isinstance(id_, dict | list | bool):
+    if isinstance(id_, (dict, list, bool)):
         raise RecordError(f"field {id_field!r} is {type(id_).__name__}; expected a text or number")
-    carried = {name: value for name, value in row.items() if name not in (fields.text, id_field, fields.title)}
-    for path in (fields.text, id_field, fields.title or ""):
-        if "." in path:
+    used = (fields.text, id_field, fields.title)
+    carried = {name: value for name, value in row.items() if name not in used}
+    for path in used:
+        if path and "." in path:
             carried = _without(carried, path)
     return InputRecord(
         id=fallback if id_ is None or id_ == "" else str(id_),
         source=source,
         text=text,
         title=title,
-        language=bcp47(row.get("language")),
+        language=bcp47(row["language"]) if "language" in row else "",
         carried=carried,
     )
 
@@ -108,7 +111,7 @@ def look_up(row: Any, path: str) -> Any:
 
     Through a list it leads to the values of all its entries: `blocks.text`.
     """
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict | Mapping):  # dict first: the abstract class alone takes five times as long
         found = [look_up(entry, path) for entry in row] if isinstance(row, list) else []
         return [value for value in found if value is not None] or None
     if path in row or "." not in path:
@@ -119,19 +122,21 @@ def look_up(row: Any, path: str) -> Any:
 
 def unwrapped(value: Any) -> Any:
     """The inner value of MongoDB's {"$oid": …}, {"$numberInt": …} and the like."""
-    while isinstance(value, Mapping) and len(value) == 1 and str(next(iter(value))).startswith("$"):
+    while isinstance(value, dict) and len(value) == 1 and str(next(iter(value))).startswith("$"):
         (value,) = value.values()
     return value
 
 
 def _text(row: Mapping[str, Any], path: str) -> str:
     """A text, or a list of paragraphs."""
-    value = row[path] if path in row else look_up(row, path)
+    value = look_up(row, path)
+    if isinstance(value, str):
+        return value
     if isinstance(value, list) and all(entry is None or isinstance(entry, str) for entry in value):
         return "\n".join(filter(None, value))
-    if value is not None and not isinstance(value, str):
+    if value is not None:
         raise RecordError(f"field {path!r} is no text but {type(value).__name__}")
-    return value or ""
+    return ""
 
 
 def _names(row: Mapping[str, Any]) -> str:
