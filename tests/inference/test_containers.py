@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pipeline import Classifier
 from pipeline.inference.batch.rows import BatchOptions, classify_batch
-from pipeline.inference.readers import values, workbooks
+from pipeline.inference.readers import values, workbooks, xml_mending
 from pipeline.inference.readers.files import ReadMeter
 from pipeline.inference.readers.formats import read_records
 from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord
@@ -512,6 +512,27 @@ def test_a_format_that_the_first_bytes_contradict_is_refused(
 ) -> None:
     (found,) = read(written(tmp_path, "n", data), format_=format_)
     assert found.reason == f"--format {format_}, but it begins as {kind} does; leave --format out"
+
+
+def test_an_ending_counts_for_more_than_a_doubtful_beginning(tmp_path: Path) -> None:
+    letter = f"From: a@a.kz\nContent-Type: text/plain\n\n{RUSSIAN}"
+    assert read(written(tmp_path, "letter.txt", letter))[0].text == letter
+    assert read(written(tmp_path, "letter.eml", letter))[0].reason.startswith("an e-mail")
+    found = read(written(tmp_path, "a.txt", f"<p>{KAZAKH}</p>"))
+    found += read(written(tmp_path, "b", f"<p>{KAZAKH}</p>"))
+    assert [e.markup for e in found] == ["fragment", "page"]
+    assert read(written(tmp_path, "c.md", f"<p align=center>{KAZAKH}</p>"))[0].markup == "fragment"
+
+
+def test_a_feed_without_items_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml_mending, "MAX_ITEM", 2**20)
+    item = f"<item><title>{TITLE}</title></item>"
+    many = f"<rss>{item * 20_000}</rss>"
+    assert len(many.encode()) > 2**21
+    assert len(read(written(tmp_path, "many.rss", many))) == 20_000
+    first, last = read(written(tmp_path, "bomb.rss", f"<rss>{item}{'<x/>' * 400_000}{item}</rss>"))
+    assert first.title == ""  # without a text it is a record with a reason
+    assert last.reason == "cannot be read any further (more than 1 MiB without an item)"
 
 
 def test_names_in_a_zip_of_windows(tmp_path: Path) -> None:

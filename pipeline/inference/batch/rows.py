@@ -28,8 +28,8 @@ TEXTS_AT_ONCE = 1024
 RECORDS_AT_ONCE = 256
 """Records in memory that are classified at once."""
 
-ONE_LINE = "articles on one line, cut between sentences; their own paragraphs can't be told"
-WRITTEN_OUT = "articles with line breaks written as \\n"
+CUT_BY_SENTENCES = "articles on one line, cut between sentences; their own paragraphs can't be told"
+BREAKS_WRITTEN_OUT = "articles with line breaks written as \\n"
 
 
 class BatchOptions(Record, frozen=True):
@@ -66,7 +66,7 @@ def classify_batch(records: Sequence[InputRecord], classifier: Classifier, optio
         carried = _renamed(record.carried, reserved)
         batch.counts.add_rows(results, carried)
         if options.unit == "article" and is_one_line(record.text):
-            batch.counts.add_note(WRITTEN_OUT if "\\n" in record.text else ONE_LINE)
+            batch.counts.add_note(BREAKS_WRITTEN_OUT if "\\n" in record.text else CUT_BY_SENTENCES)
         rows = [] if options.level == "article" else [msgspec.structs.asdict(result) | carried for result in results]
         articles = [] if options.level == "paragraph" else [_roll_up(results, options.text) | carried]
         batch.rows += rows

@@ -6,8 +6,6 @@ import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-from lxml import etree
-
 from pipeline.core.errors import RecordError
 from pipeline.inference.readers.files import Source
 from pipeline.inference.readers.kinds import HEAD_BYTES
@@ -29,11 +27,13 @@ _NAMES = {
     "category": "categories",
 }
 """What both kinds call differently; other elements keep their own names."""
-_PICTURES = "http://search.yahoo.com/mrss/"
+_PICTURES = "{http://search.yahoo.com/mrss/}"
 
 
 def feed_rows(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[Row]:
     """The items, each with `text` (the full one or the summary), `title`, `id` (guid or link) and what else it has."""
+    from lxml import etree
+
     name = encoding or declared_encoding(cast(io.BufferedReader, stream).peek(HEAD_BYTES))
     try:
         utf8 = utf8_stream(stream, name or None)
@@ -42,10 +42,11 @@ def feed_rows(stream: BinaryIO, source: Source, fields: Fields, encoding: str | 
     number = 0
     try:
         # Entities stay as they are, so that none can be a bomb.
-        parser = etree.iterparse(MendedXml(utf8), events=("end",), resolve_entities=False, encoding="utf-8")
+        mended = MendedXml(utf8)
+        parser = etree.iterparse(mended, events=("end",), resolve_entities=False, encoding="utf-8")
         for _, element in parser:
             if _name(element) in _ITEMS:
-                number += 1
+                number, mended.unparsed = number + 1, 0
                 yield Row(number, f"item {number}", _values(element))
                 element.clear()
                 while element.getprevious() is not None:  # or items that are done would stay in the tree
@@ -55,7 +56,7 @@ def feed_rows(stream: BinaryIO, source: Source, fields: Fields, encoding: str | 
 
 
 def _name(element: Any) -> str:
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def _values(item: Any) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def _values(item: Any) -> dict[str, Any]:
     for element in item:
         name = _NAMES.get(_name(element), _name(element))
         value = element.get("href") or element.get("term") or _content(element, name)
-        if not name or not value or etree.QName(element).namespace == _PICTURES:
+        if not name or not value or element.tag.startswith(_PICTURES):
             continue
         if name == "categories":
             values[name] = [*values.get(name, []), value]
@@ -78,11 +79,13 @@ def _values(item: Any) -> dict[str, Any]:
 
 def _content(element: Any, name: str) -> str:
     """An element's text; where elements are in it, their markup in a text, or nothing in other columns."""
+    from lxml import etree
+
     parts = [element.text or ""]
     for child in element:
         if isinstance(child.tag, str) and name in ("text", "summary", "title"):
             for inner in child.iter("{*}*"):
-                inner.tag = etree.QName(inner).localname
+                inner.tag = _name(inner)
             parts.append(etree.tostring(child, encoding="unicode", with_tail=False))
         elif isinstance(child.tag, str) and _name(child) == "name":
             parts.append(child.text or "")

@@ -52,10 +52,9 @@ _MAGIC = {
 }
 _ZIP_MEMBER = re.compile(rb"PK\x03\x04.{26}(xl/|word/|ppt/|mimetype)(.{0,60})", re.DOTALL)
 _SKIPPED = rb"^\s*(?>(?:<\?[^>]*>|<!--(?>.*?-->)|\s+)*)"
-_PAGE = re.compile(
-    _SKIPPED
-    + rb"<(?:!doctype\s+html|(?:html|head|body|div|p|article|main|section|h1|meta|title|link|script|style)[\s>])",
-    re.DOTALL | re.IGNORECASE,
+_PAGE = re.compile(_SKIPPED + rb"<(?:!doctype\s+html|(?:html|head|body)[\s>])", re.DOTALL | re.IGNORECASE)
+_TAGS = re.compile(
+    _SKIPPED + rb"<(?:div|p|article|main|section|h1|meta|title|link|script|style)[\s>]", re.I | re.DOTALL
 )
 _FEED = re.compile(_SKIPPED + rb"(?:<!doctype[^>]*>\s*)?<(?:rss|feed|rdf:rdf)[\s>]", re.DOTALL | re.IGNORECASE)
 _MAIL = re.compile(
@@ -93,6 +92,8 @@ REMEDIES = {
     "zip": "a zip archive; unpack it, or give it the ending .zip",
     "xml": "XML, but neither RSS nor Atom nor a page; make JSONL or CSV of it",
 }
+_UNSURE = {"tags": "html", "mail": "mail", "xml": "xml"}
+"""What a text, page or table may begin like; only without a known ending it is what is named here."""
 
 
 def settled_format(head: bytes, by_ending: str, given: str | None) -> str:
@@ -102,6 +103,8 @@ def settled_format(head: bytes, by_ending: str, given: str | None) -> str:
         RecordError: if nothing reads it, with the way out, or its first bytes contradict the format `given`.
     """
     told, format_ = told_by_bytes(head), given or by_ending
+    if told in _UNSURE:
+        told = "" if format_ not in ("", "feed") else _UNSURE[told]
     if told in REMEDIES:
         raise RecordError(REMEDIES[told])
     # Lines or values of JSON are told by their reader. A Markdown file may begin with tags.
@@ -144,8 +147,10 @@ def _told_by_text(head: bytes) -> str:
         return "feed"
     if _PAGE.search(head):
         return "html"
+    if _TAGS.search(head):
+        return "tags"
     if head.lstrip().startswith(b"<?xml"):
-        return "html" if b"<html" in head.lower() else "xml"
+        return "xml"
     if _MAIL.search(head) and re.search(rb"^Content-Type: ", head, re.IGNORECASE | re.MULTILINE):
         return "mhtml" if b"multipart/related" in head.lower() else "mail"
     return "json" if _JSON.search(head) else ""

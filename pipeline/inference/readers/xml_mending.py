@@ -9,8 +9,13 @@ import re
 from html.entities import html5
 from typing import BinaryIO
 
+from pipeline.core.errors import RecordError
+from pipeline.inference.readers.schema import MAX_RECORD
+
 CHUNK = 2**16
 """Bytes read at once."""
+MAX_ITEM = 4 * MAX_RECORD
+"""Bytes that the parser may hold: an item, or what stands before the first."""
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _ENTITY = re.compile(rb"&(?:(#\d{1,7}|#x[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});)?")
@@ -21,14 +26,21 @@ _UNFINISHED = re.compile(rb"(?:[&<]|\]+)[^&<\]]*$")
 
 
 class MendedXml:
-    """A stream of XML in UTF-8, mended outside of CDATA sections, which may hold anything."""
+    """A stream of XML in UTF-8, mended outside of CDATA sections, which may hold anything.
+
+    `unparsed` are the bytes since whoever reads has set it to 0, which must not be more than `MAX_ITEM`.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self._held, self._in_cdata = stream, b"", False
+        self.unparsed = 0
 
     def read(self, size: int = -1) -> bytes:
         """Some more bytes, none at the end."""
         while piece := self._stream.read(CHUNK):
+            self.unparsed += len(piece)
+            if self.unparsed > MAX_ITEM:
+                raise RecordError(f"more than {MAX_ITEM >> 20} MiB without an item")
             data = self._held + _CONTROL.sub(b"", piece)
             open_at = _UNFINISHED.search(data, max(0, len(data) - 2 * len(_OPEN) - 32))
             data, self._held = (data[: open_at.start()], data[open_at.start() :]) if open_at else (data, b"")
