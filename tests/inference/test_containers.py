@@ -63,6 +63,7 @@ SHAPES = {
     "array.json": dumped(RECORDS, 1),
     "minified.json": dumped(RECORDS),
     "articles.json": dumped({"source": "crawl", "count": 2, "articles": RECORDS}, 2),
+    "by-line.json": '{"articles": [' + ",\n".join(map(dumped, RECORDS)) + "]}",
     "deep.json": dumped({"response": {"status": "ok", "items": RECORDS}}),
     "lines.json": "\n".join(map(dumped, RECORDS)) + "\n",
     "pretty.jsonl": "\n".join(dumped(record, 2) for record in RECORDS),

@@ -49,7 +49,7 @@ def _is_lines(head: bytes, format_: str) -> bool:
     """Whether each line is an object."""
     first, _, rest = head.strip().partition(b"\n")
     if format_ == "json":
-        return len(first.strip()) > 1 and first.startswith(b"{") and rest.lstrip().startswith(b"{")
+        return first.startswith(b"{") and first.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{")
     return first.strip() != b"{" and not re.match(rb"\[\s*(\{|$)", first)
 
 

@@ -72,7 +72,8 @@ class JsonValues:
         self._decoder, self._text, self._at = JsonDecoder(notes), "", 0
 
     def _more(self) -> bool:
-        piece = self._stream.read(max(CHUNK, len(self._text) - self._at))  # twice as much: few values are tried often
+        rest = len(self._text) - self._at
+        piece = self._stream.read(max(CHUNK, min(rest, MAX_RECORD // 4)))  # more each time: no value is tried often
         self._text, self._at = self._text[self._at :] + piece, 0
         return bool(piece)
 
