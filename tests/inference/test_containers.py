@@ -322,6 +322,12 @@ def test_rss(classifier: Classifier, tmp_path: Path) -> None:
     ]
 
 
+def test_the_summary_of_an_item_by_name(tmp_path: Path) -> None:
+    found = read(written(tmp_path, "feed.xml", RSS), Fields("summary"))
+    assert found[0].text == "Анонс"
+    assert found[1].text == f"<p>{RUSSIAN}</p> Организаторы «R&D» довольны."
+
+
 def test_atom(classifier: Classifier, tmp_path: Path) -> None:
     (found,) = read(written(tmp_path, "feed.atom", ATOM))
     assert (found.id, found.carried["link"], found.carried["categories"]) == ("urn:1", "https://a.kz/1", ["мектеп"])

@@ -166,6 +166,7 @@ SEPARATED = {
     "said.csv": ("sep=;\r\nid;a,b,c;text\r\n1;2;{}\r\n", {"a,b,c": "2"}),
     "tabs.csv": ("id\tn\ttext\n1\t2\t{}\n", {"n": "2"}),
     "macintosh.csv": ("id;n;text\r1;2;{}\r", {"n": "2"}),
+    "two-lines.csv": ('id,"күні,\nуақыты",text\n1,2,"{}"\n', {"күні, уақыты": "2"}),
     "spaced.csv": ("id; n ;text\n1;2;{}\n", {"n": "2"}),
 }
 

@@ -47,7 +47,7 @@ def feed_rows(stream: BinaryIO, source: Source, fields: Fields, encoding: str | 
         for _, element in parser:
             if _name(element) in _ITEMS:
                 number, mended.unparsed = number + 1, 0
-                yield Row(number, f"item {number}", _values(element))
+                yield Row(number, f"item {number}", _values(element, fields))
                 element.clear()
                 while element.getprevious() is not None:  # or items that are done would stay in the tree
                     del element.getparent()[0]
@@ -59,7 +59,7 @@ def _name(element: Any) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
-def _values(item: Any) -> dict[str, Any]:
+def _values(item: Any, fields: Fields) -> dict[str, Any]:
     """An item's elements by name, the first of each kind, all categories."""
     values: dict[str, Any] = {}
     for element in item:
@@ -72,7 +72,7 @@ def _values(item: Any) -> dict[str, Any]:
         elif name != "link" or element.get("rel", "alternate") == "alternate":
             values.setdefault(name, value)
     values.setdefault("id", values.get("link"))
-    if "text" not in values:
+    if "text" not in values and fields.text == "text":
         values["text"] = values.pop("summary", None)
     return values
 

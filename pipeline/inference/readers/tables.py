@@ -38,20 +38,22 @@ def table_rows(stream: BinaryIO, source: Source, fields: Fields, encoding: str |
     escapes = _ESCAPED_QUOTE.search(cast(io.BufferedReader, utf8).peek(SNIFF_BYTES)) is not None
     # Bytes that are no text pass as surrogates: then one row is refused in `validated`, not the whole file.
     lines = io.TextIOWrapper(utf8, "utf-8", errors="surrogateescape", newline="")
-    first, above = lines.readline(SNIFF_BYTES), 1
+    first, above = lines.readline(SNIFF_BYTES), 0
     delimiter = fields.delimiter or ("\t" if source.format == "tsv" else None)
     if said := _SEPARATOR.fullmatch(first):
-        delimiter, first, above = delimiter or said[1], lines.readline(SNIFF_BYTES), 2
+        delimiter, first, above = delimiter or said[1], lines.readline(SNIFF_BYTES), 1
     if not first.strip():
         return
-    bare = _QUOTED.sub("", first)
-    delimiter = delimiter or max(DELIMITERS, key=bare.count)
+    while first.count('"') % 2 and len(first) < SNIFF_BYTES and (more := lines.readline(SNIFF_BYTES)):
+        first += more  # a name on two lines, as in Excel
+    delimiter = delimiter or max(DELIMITERS, key=_QUOTED.sub("", first).count)
     csv.field_size_limit(MAX_RECORD)
     try:
         header = named_columns(next(csv.reader([first], delimiter=delimiter, strict=True)))
     except csv.Error as error:
-        raise RecordError(f"line {above}: {error}; mend the header") from error
+        raise RecordError(f"line {above + 1}: {error}; mend the header") from error
     check_columns(header, source.name, fields)
+    above += len(first.splitlines())
     text = lines_of(lines, "\n", "\r")
     # `map` goes on after an over-long line, as a generator would not.
     yield from _body(map(_doubled, text) if escapes else text, delimiter, header, above)
@@ -85,7 +87,7 @@ def _doubled(line: str) -> str:
 
 def named_columns(header: Sequence[str]) -> list[str]:
     """The names of the columns; one without a name is "" if it is the only one, else called by its place."""
-    names = [name.strip() for name in header]
+    names = [" ".join(name.split()) for name in header]
     several = names.count("") > 1
     return [name or (f"column {place}" if several else "") for place, name in enumerate(names, 1)]
 
