@@ -14,6 +14,9 @@ SOME_QUARANTINED, NOTHING_CLASSIFIED, INTERRUPTED = 3, 4, 130
 PASSED_ON = ("inputs", "out", "format", "encoding", "workers", "cache", "quarantine", "summary")
 """Options that a batch takes as they are."""
 
+TABS = {"tab": "\t", "\\t": "\t"}
+"""Ways to name a delimiter that a shell makes hard to type."""
+
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=FILE)
@@ -76,11 +79,9 @@ def classify(**given: Any) -> None:
             choice=choice, text=not given["no_text"], **{name: given[name] for name in ("unit", "level", "explain")}
         ),
         fields=Fields(
-            given["text_field"],
-            given["id_field"],
-            given["title_field"],
-            given["markup"],
-            {"tab": "\t", "\\t": "\t"}.get(given["delimiter"], given["delimiter"]),
+            **{name: given[f"{name}_field"] for name in ("text", "id", "title")},
+            markup=given["markup"],
+            delimiter=TABS.get(given["delimiter"], given["delimiter"]),
         ),
         **{name: given[name] for name in PASSED_ON},
     )

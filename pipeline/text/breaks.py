@@ -112,8 +112,9 @@ def _is_cut(line: str, after: str, limit: float) -> bool:
         return False
     if _indent(after) > 1:  # as paragraphs without blank lines between them begin
         return False
+    line = line.rstrip()
     is_hyphenated = _HYPHEN.search(line) is not None and words[0][0].islower()
-    return is_hyphenated or len(line.rstrip()) + 1 + len(words[0]) > limit
+    return is_hyphenated or len(line) + 1 + len(words[0]) > limit
 
 
 def _indent(line: str) -> int:
