@@ -55,5 +55,5 @@ if [ -n "${TORCH:-}" ]; then
         echo "make: $index gives no $torch; PyPI's build in its place (on Linux one for CUDA, 3.7 GB more)" >&2
 fi
 pip install -q -r requirements.lock
-pip install -q --no-build-isolation -c requirements.lock -e '.[pipeline,dev]'
+pip install -q --no-build-isolation -c requirements.lock -e '.[pipeline,formats,dev]'
 touch .venv/installed

@@ -139,7 +139,7 @@ def _names(requirements: Iterable[str]) -> set[str]:
 
 def test_what_the_code_imports_is_declared() -> None:
     """Every package that pipeline/ imports stands in pyproject.toml, not only in what some other package drags in."""
-    distributions, declared = packages_distributions(), _names([*BASE, *EXTRAS["pipeline"]])
+    distributions, declared = packages_distributions(), _names([*BASE, *EXTRAS["pipeline"], *EXTRAS["formats"]])
     for path in CODE:
         for node in ast.walk(ast.parse(path.read_text())):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -14,6 +14,9 @@ SOME_QUARANTINED, NOTHING_CLASSIFIED, INTERRUPTED = 3, 4, 130
 PASSED_ON = ("inputs", "out", "format", "encoding", "workers", "cache", "quarantine", "summary")
 """Options that a batch takes as they are."""
 
+TABS = {"tab": "\t", "\\t": "\t"}
+"""Ways to name a delimiter that a shell makes hard to type."""
+
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=FILE)
@@ -35,9 +38,11 @@ PASSED_ON = ("inputs", "out", "format", "encoding", "workers", "cache", "quarant
     default="paragraph",
     help="A row for each paragraph, for each article, or both (articles go to OUT's name with .articles).",
 )
-@click.option("--format", metavar="txt|html|jsonl|csv|tsv|parquet", help="Of all inputs, whatever their endings.")
+@click.option("--format", metavar="txt|html|jsonl|csv|…", help="Of all inputs, whatever their endings.")
 @click.option("--encoding", help="Of all inputs, instead of finding it out.")
-@click.option("--text-field", default="text", metavar="COLUMN", help="Column with the text.")
+@click.option("--delimiter", metavar="CHARACTER", help="Of CSV, instead of the header's own; tab is one, too.")
+@click.option("--markup", type=click.Choice(["html", "text"]), help="Of the texts of records.  [default: by the first]")
+@click.option("--text-field", default="text", metavar="COLUMN", help="Column with the text; a.b is b inside a.")
 @click.option("--id-field", metavar="COLUMN", help="Column with the id.  [default: id, if there is one]")
 @click.option("--title-field", metavar="COLUMN", help="Column with the article's title.")
 @click.option("--threshold", "thresholds", multiple=True, metavar="THEME=P", help="Instead of the model's own; repeat.")
@@ -52,7 +57,8 @@ PASSED_ON = ("inputs", "out", "format", "encoding", "workers", "cache", "quarant
 def classify(**given: Any) -> None:
     """Give themes to articles, with nothing lost.
 
-    INPUTS are text, HTML, JSONL, CSV, TSV and Parquet files (gz, zst, zip too), folders, patterns, or - for stdin.
+    INPUTS are text, HTML, Markdown, JSON, JSONL, CSV, TSV, Parquet, Excel, RSS, Atom and WARC files (gz, zst, zip too),
+    folders, patterns, or - for stdin.
     A run that was stopped goes on where it was when the same command is given again (with - it starts anew).
 
     Exit code: 0 all well, 3 some records are in the quarantine, 4 nothing was classified.
@@ -72,7 +78,11 @@ def classify(**given: Any) -> None:
         options=BatchOptions(
             choice=choice, text=not given["no_text"], **{name: given[name] for name in ("unit", "level", "explain")}
         ),
-        fields=Fields(given["text_field"], given["id_field"], given["title_field"]),
+        fields=Fields(
+            **{name: given[f"{name}_field"] for name in ("text", "id", "title")},
+            markup=given["markup"],
+            delimiter=TABS.get(given["delimiter"], given["delimiter"]),
+        ),
         **{name: given[name] for name in PASSED_ON},
     )
     try:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from pipeline.core.schemas import Article, Paragraph, Record, Rejected
 from pipeline.text.boilerplate import Boilerplate, compiled_rules
+from pipeline.text.breaks import unfolded
 from pipeline.text.language import languages
 from pipeline.text.lines import Line
 from pipeline.text.normalize import lines, prepare
@@ -20,7 +21,10 @@ from pipeline.text.placement import judge_by_place
 
 
 class LineCounts(Record, frozen=True):
-    """What became of an article's lines: `lines` is the sum of `blank`, `kept` and the values of `rejected`."""
+    """What became of an article's lines: `lines` is the sum of `blank`, `kept` and the values of `rejected`.
+
+    A line that was joined to the one before it (see `breaks`) counts as blank.
+    """
 
     article: str
     lines: int
@@ -51,7 +55,8 @@ def split_article(article: Article, boilerplate: Boilerplate) -> tuple[list[Para
 
     Paragraphs are numbered among themselves, so boilerplate more or less never renames one.
     """
-    page = [Line(number, text) for number, line in enumerate(lines(article.text), 1) if (text := prepare(line))]
+    found = lines(unfolded(article.text))
+    page = [Line(number, text) for number, line in enumerate(found, 1) if (text := prepare(line))]
     judge_by_words = compiled_rules(boilerplate).judge
     for line in page:
         judge_by_words(line)

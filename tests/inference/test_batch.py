@@ -204,7 +204,7 @@ def test_repeated_ids_and_texts(folder: Path, tmp_path: Path) -> None:
     rows = read(tmp_path / "o.jsonl")
     assert len(rows) == 3
     assert rows[0] == rows[1] == rows[2]
-    assert b"2 ids stand more than once" in done.stderr
+    assert b"1 id stands more than once" in done.stderr
 
 
 def test_what_stands_twice_is_computed_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,9 @@ from pipeline.inference.batch.shards import ShardJob, WorkerError, cut_shards, r
 from pipeline.inference.batch.summary import BatchCounts, format_summary, summarise
 from pipeline.inference.batch.workers import find_allowance, plan_workers
 from pipeline.inference.batch.writers import ARTICLE_KEYS, OUTPUT_ENDINGS, PARAGRAPH_KEYS, TableColumns, write_output
-from pipeline.inference.readers.files import FORMATS, STDIN, ReadMeter
+from pipeline.inference.readers.files import STDIN, ReadMeter
 from pipeline.inference.readers.formats import read_records
+from pipeline.inference.readers.kinds import FORMATS
 from pipeline.inference.readers.schema import Fields, InputRecord
 
 STDOUT = Path("-")
@@ -123,6 +124,8 @@ def _check(request: BatchRequest) -> None:
         raise UserError("--explain: reasons are of paragraphs; take --level paragraph or both")
     if request.format not in (None, *FORMATS):
         raise UserError(f"--format {request.format}: is none of {', '.join(FORMATS)}")
+    if request.fields.delimiter is not None and len(request.fields.delimiter) != 1:
+        raise UserError(f"--delimiter {request.fields.delimiter}: is no single character; write ';', '|' or tab")
     if request.encoding:
         try:
             "".encode(request.encoding)
@@ -199,7 +202,9 @@ def _run(
     else:
         for row in failed:
             say(f"{row['source']}: {row['id']}: {row['reason']}")
-    return names, counts, len(ids) - len(np.unique(np.asarray(ids)))
+    counts.add(BatchCounts(notes=meter.notes))
+    _, times = np.unique(np.asarray(ids), return_counts=True)
+    return names, counts, int((times > 1).sum())
 
 
 def _noting_ids(records: Iterable[InputRecord], ids: array[int]) -> Iterator[InputRecord]:

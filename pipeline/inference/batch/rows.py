@@ -15,8 +15,10 @@ from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow
 from pipeline.inference.batch.summary import BatchCounts
 from pipeline.inference.batch.writers import ARTICLE_KEYS, PARAGRAPH_KEYS, TableColumns
 from pipeline.inference.classifier import Classifier, PredictOptions
+from pipeline.inference.readers.fragments import text_of_fragment, with_markup
 from pipeline.inference.readers.pages import extract_article
 from pipeline.inference.readers.schema import Fields, InputRecord, input_record_or_reason
+from pipeline.text.breaks import is_one_line, parted
 from pipeline.text.language import detect
 from pipeline.text.normalize import prepare
 from pipeline.text.segment import split_article
@@ -25,6 +27,9 @@ TEXTS_AT_ONCE = 1024
 """Paragraphs scored at once: enough to sort by length, few enough to hold."""
 RECORDS_AT_ONCE = 256
 """Records in memory that are classified at once."""
+
+CUT_BY_SENTENCES = "articles on one line, cut between sentences; their own paragraphs can't be told"
+BREAKS_WRITTEN_OUT = "articles with line breaks written as \\n"
 
 
 class BatchOptions(Record, frozen=True):
@@ -60,6 +65,8 @@ def classify_batch(records: Sequence[InputRecord], classifier: Classifier, optio
             continue
         carried = _renamed(record.carried, reserved)
         batch.counts.add_rows(results, carried)
+        if options.unit == "article" and is_one_line(record.text):
+            batch.counts.add_note(BREAKS_WRITTEN_OUT if "\\n" in record.text else CUT_BY_SENTENCES)
         rows = [] if options.level == "article" else [msgspec.structs.asdict(result) | carried for result in results]
         articles = [] if options.level == "paragraph" else [_roll_up(results, options.text) | carried]
         batch.rows += rows
@@ -87,9 +94,9 @@ def classify_records(
     >>> list(classify_records([{"id": 7, "text": "Тақырып\\nМектепте…", "views": 12}], classifier))  # doctest: +SKIP
     """
     options, fields = options or BatchOptions(), fields or Fields()
-    numbered = enumerate(records, 1)
-    while chunk := list(islice(numbered, RECORDS_AT_ONCE)):
-        batch = [input_record_or_reason(record, "", str(number), fields) for number, record in chunk]
+    read = (input_record_or_reason(record, "", str(number), fields) for number, record in enumerate(records, 1))
+    marked = with_markup(read, fields.markup, Counter())
+    while batch := list(islice(marked, RECORDS_AT_ONCE)):
         yield from classify_batch(batch, classifier, options).in_order
 
 
@@ -128,11 +135,14 @@ def _split(
 ) -> tuple[InputRecord, list[Paragraph], list[Rejected]]:
     """The record's paragraphs and rejected lines; if there are none, the record comes back with the reason."""
     if record.markup:
-        record = _article_of_page(record)
+        record = _without_markup(record)
     if record.reason:
         return record, [], []
     if options.unit == "article":
-        paragraphs, rejected = split_article(_with_title(record), classifier.boilerplate)
+        lined = msgspec.structs.replace(record, text=parted(record.text)) if is_one_line(record.text) else record
+        paragraphs, rejected = split_article(_with_title(lined), classifier.boilerplate)
+        if record.language:  # a given language is kept
+            paragraphs = [msgspec.structs.replace(each, language=record.language) for each in paragraphs]
     else:  # never split, never rejected for its looks; a given language is kept
         text, rejected = prepare(record.text), []
         language = record.language or detect(text)
@@ -143,9 +153,12 @@ def _split(
     return record, paragraphs, rejected
 
 
-def _article_of_page(record: InputRecord) -> InputRecord:
+def _without_markup(record: InputRecord) -> InputRecord:
     try:
-        title, text = extract_article(record.text)
+        if record.markup == "fragment":
+            title, text = text_of_fragment(record.title), text_of_fragment(record.text)
+        else:
+            title, text = extract_article(record.text)
     except UserError as error:
         return msgspec.structs.replace(record, reason=str(error))
     return msgspec.structs.replace(record, title=title, text=text)

@@ -34,7 +34,7 @@ from pipeline.inference.classifier import Classifier
 from pipeline.inference.readers.files import ReadMeter
 from pipeline.inference.readers.schema import InputRecord
 
-SHARD_VERSION = 2
+SHARD_VERSION = 3
 """Changes whenever the same records and options give other rows, or a shard's file another content."""
 SHARD_BYTES = 2**18
 """Bytes of records: some 300 paragraphs, ten seconds of the transformer's work."""

@@ -10,11 +10,14 @@ import msgspec
 
 from pipeline.core.schemas import ResultRow
 
-_POSITION = re.compile(r"^(lines? \d+( to \d+)?|row \d+): ")
+_POSITION = re.compile(r"^(sheet '[^']*'( row \d+)?|lines? \d+( to \d+)?|(row|record|item) \d+): ")
 
 
 class BatchCounts(msgspec.Struct):
-    """Counts of a shard or, added up, of a job. `columns` are the carried ones with the kind of their values."""
+    """Counts of a shard or, added up, of a job.
+
+    `columns` are the carried ones with the kind of their values, `notes` what was seen that is no record of its own.
+    """
 
     records: int = 0
     quarantined: int = 0
@@ -22,6 +25,7 @@ class BatchCounts(msgspec.Struct):
     reasons: dict[str, int] = {}
     languages: dict[str, int] = {}
     themes: dict[str, int] = {}
+    notes: dict[str, int] = {}
     columns: dict[str, str] = {}
 
     def add_failed(self, reason: str) -> None:
@@ -44,11 +48,15 @@ class BatchCounts(msgspec.Struct):
         for column, value in carried.items():
             self.columns[column] = merge_kinds(self.columns.get(column, ""), column_kind(value))
 
+    def add_note(self, note: str) -> None:
+        """Counts something that is no record of its own."""
+        _add(self.notes, note)
+
     def add(self, other: BatchCounts) -> None:
         """Takes the other's counts in."""
         self.records += other.records
         self.quarantined += other.quarantined
-        for field in ("statuses", "reasons", "languages", "themes"):
+        for field in ("statuses", "reasons", "languages", "themes", "notes"):
             for name, count in getattr(other, field).items():
                 _add(getattr(self, field), name, count)
         for column, kind in other.columns.items():
@@ -96,6 +104,7 @@ def summarise(
         "rows": {"written": counts.rows, **dict(sorted(counts.statuses.items()))},
         "reasons": _most_frequent_first(counts.reasons),
         "languages": _most_frequent_first(counts.languages),
+        "notes": _most_frequent_first(counts.notes),
         "themes": {
             name: {
                 "rows": counts.themes.get(name, 0),
@@ -112,17 +121,22 @@ def _most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def _repeated(ids: int) -> str:
+    return "" if not ids else ", 1 id stands more than once" if ids == 1 else f", {ids:,} ids stand more than once"
+
+
 def format_summary(summary: Mapping[str, Any], seconds: float, resumed: int, note: str = "") -> str:
     """The summary as a few lines of text; `resumed` shards were done by an earlier run, a `note` ends it."""
     records, rows, themes = summary["records"], summary["rows"], summary["themes"]
     lines = [
         f"{records['read']:,} records: {records['answered']:,} answered, {records['quarantined']:,} quarantined"
-        + (f", {records['repeated_ids']:,} ids stand more than once" if records["repeated_ids"] else ""),
+        + _repeated(records["repeated_ids"]),
         f"{rows['written']:,} rows: " + ", ".join(f"{n:,} {name}" for name, n in rows.items() if name != "written"),
     ]
     for title in ("reasons", "languages"):
         if summary[title]:
             lines.append(f"{title}: " + ", ".join(f"{name} {n:,}" for name, n in summary[title].items()))
+    lines += [f"{count:,} {note}" for note, count in summary["notes"].items()]
     width = max(map(len, themes), default=0)
     lines.append(f"{'theme':{width}}  {'rows':>10}  share  in training")
     for name, theme in themes.items():

@@ -14,49 +14,43 @@ import sys
 import unicodedata
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from pipeline.core.errors import UserError
+from pipeline.inference.readers.kinds import INPUT_ENDINGS
 from pipeline.inference.readers.schema import InputRecord
 
 STDIN = Path("-")
-INPUT_ENDINGS = {
-    ".txt": "txt",
-    ".html": "html",
-    ".htm": "html",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-}
-FORMATS = tuple(dict.fromkeys(INPUT_ENDINGS.values()))
 PACKED = (".gz", ".zst", ".zip")
 DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError)
 """What reading a damaged or locked file raises; NotImplementedError is zip's for a method it lacks."""
 
 BUFFER = 2**18
 """Bytes read from the disk at once."""
-ENCRYPTED = 1
-"""Bit of a zip member's flags."""
+ENCRYPTED, UTF8_NAME = 1, 0x800
+"""Bits of a zip member's flags."""
+OFFICE = "[Content_Types].xml"
+"""A member of every Word and Excel file, which are zip archives."""
 
 
 @dataclass
 class ReadMeter:
-    """Bytes read so far of the files on disk, of `total`."""
+    """Bytes read so far of the files on disk, of `total`; `notes` count what was seen and is no record."""
 
     total: int = 0
     read: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Something to read: `name` for rows and messages, `stem` for ids.
+    """Something to read: `name` for rows and messages, `stem` for ids, `format` by its ending ("" if it has none).
 
     `member` is a file in the zip archive at `path`, `packed` the ending of what else has to be unpacked.
     """
@@ -70,24 +64,26 @@ class Source:
     packed: str = ""
 
     @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
-        """The content as bytes, unpacked.
+    def open(self) -> Iterator[Any]:
+        """The content as bytes, unpacked: an `io.BufferedReader`.
 
         Raises:
             OSError: if it can't be read or is encrypted; others in `DAMAGED` if it is no such archive.
         """
-        if self.path == STDIN:
-            yield cast(BinaryIO, sys.stdin.buffer)
-            return
         with ExitStack() as stack:
+            if self.path == STDIN:
+                stdin = io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer), BUFFER)
+                stack.callback(stdin.detach)  # or it would be closed
+                yield stdin
+                return
             stream: Any = stack.enter_context(io.BufferedReader(_Metered(self.path, self.meter), BUFFER))
             if self.member:
                 archive = stack.enter_context(zipfile.ZipFile(stream))
                 if archive.getinfo(self.member).flag_bits & ENCRYPTED:
                     raise OSError(errno.EACCES, "encrypted")
-                stream = stack.enter_context(archive.open(self.member))
+                stream = stack.enter_context(io.BufferedReader(cast(io.RawIOBase, archive.open(self.member)), BUFFER))
             if self.packed == ".gz":
-                stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
+                stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream), BUFFER))
             elif self.packed == ".zst":
                 import pyarrow
 
@@ -111,9 +107,9 @@ def find_sources(inputs: Sequence[Path], format_: str | None, meter: ReadMeter) 
         elif reason:
             yield InputRecord(id=path.name, source=name, reason=reason)
         elif path.suffix.lower() == ".zip":
-            yield from _zip_members(path, name, format_, meter)
+            yield from _zip_members(path, name, meter)
         else:
-            yield _source(name, format_, path, meter)
+            yield _source(name, path, meter)
 
 
 def _files_of(path: Path) -> list[tuple[Path, str]]:
@@ -171,36 +167,49 @@ def _size_or_reason(path: Path) -> tuple[int, str]:
     return status.st_size, "" if stat.S_ISREG(status.st_mode) else "a pipe or device, no file"
 
 
-def _source(name: str, format_: str | None, path: Path, meter: ReadMeter, member: str = "") -> Source | InputRecord:
+def _source(name: str, path: Path, meter: ReadMeter, member: str = "") -> Source | InputRecord:
     """How to read a file, by its endings."""
     bare, packed = PurePosixPath(name), ""
     if bare.suffix.lower() in PACKED:
         bare, packed = bare.with_suffix(""), bare.suffix.lower()
     ending = bare.suffix.lower()
-    format_ = format_ or INPUT_ENDINGS.get(ending)
-    if format_ is None:
-        reason = f"no known ending ({', '.join(INPUT_ENDINGS)}); --format says what it is"
-        return InputRecord(id=bare.name, source=name, reason=reason)
     if packed == ".zip":
-        return InputRecord(id=bare.name, source=name, reason="a zip in a zip; unpack it")
+        return InputRecord(
+            id=bare.name, source=name, reason="a zip in a zip, which is no known ending there; unpack it"
+        )
     stem = bare.stem if ending in INPUT_ENDINGS else bare.name
     # A Mac may take letters such as й apart in names, and ids have to be the same everywhere.
+    format_ = INPUT_ENDINGS.get(ending, "")
     return Source(name, unicodedata.normalize("NFC", stem), format_, path, meter, member, packed)
 
 
-def _zip_members(path: Path, name: str, format_: str | None, meter: ReadMeter) -> Iterator[Source | InputRecord]:
+def _zip_members(path: Path, name: str, meter: ReadMeter) -> Iterator[Source | InputRecord]:
     """The files of a zip archive by name."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = (info.filename for info in archive.infolist() if not info.is_dir())
-            members = sorted(name for name in names if not PurePosixPath(name).name.startswith("."))  # as in a folder
+            members = [(_member_name(info), info.filename) for info in archive.infolist() if not info.is_dir()]
     except DAMAGED as error:
         yield InputRecord(id=path.name, source=name, reason=f"no zip archive that can be read ({error})")
         return
+    if (OFFICE, OFFICE) in members:
+        yield Source(name, path.stem, "", path, meter)
+        return
+    members = sorted(pair for pair in members if not PurePosixPath(pair[0]).name.startswith("."))  # as in a folder
     if not members:
         yield InputRecord(id=path.name, source=name, reason="empty")
-    for member in members:
-        yield _source(f"{name}/{member}", format_, path, meter, member)
+    for shown, member in members:
+        yield _source(f"{name}/{shown}", path, meter, member)
+
+
+def _member_name(info: zipfile.ZipInfo) -> str:
+    """A member's name. Without the mark of UTF-8 it may be that all the same, or cp866, as Windows has it here."""
+    if info.flag_bits & UTF8_NAME:
+        return info.filename
+    raw = info.filename.encode("cp437", errors="replace")  # what zipfile takes it for
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp866")
 
 
 class _Metered(io.FileIO):

@@ -6,26 +6,26 @@ read, the record stands for the rest of the file.
 
 from __future__ import annotations
 
-import csv
-import io
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, AnyStr, BinaryIO
-
-import msgspec
+from typing import BinaryIO
 
 from pipeline.core.errors import RecordError, UserError
+from pipeline.inference.readers.feeds import feed_rows
 from pipeline.inference.readers.files import DAMAGED, ReadMeter, Source, find_sources
-from pipeline.inference.readers.pages import declared_encoding
-from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord, to_input_record, validated
-from pipeline.text.encodings import SNIFF_BYTES, decode, encoding_by_letters, utf8_stream, without_place
+from pipeline.inference.readers.fragments import with_markup
+from pipeline.inference.readers.json_rows import json_rows
+from pipeline.inference.readers.kinds import HEAD_BYTES, settled_format
+from pipeline.inference.readers.pages import decoded_page, markdown_to_html
+from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord, Row, to_input_record, validated
+from pipeline.inference.readers.tables import parquet_rows, table_rows
+from pipeline.inference.readers.warc import warc_pages
+from pipeline.inference.readers.workbooks import workbook_rows
+from pipeline.text.encodings import decode, without_place
 
-_OBJECTS = msgspec.json.Decoder(dict[str, Any])
-PARQUET_ROWS = 256
-"""Rows of a Parquet file that are held at once."""
+FEED_FIELDS = Fields(title="title", markup="html")
+"""What an item of a feed has, if nothing else is said."""
 
 
 def read_records(
@@ -34,7 +34,7 @@ def read_records(
     """Every text of the inputs in order, and a record with a reason for all that can't be read.
 
     Raises:
-        UserError: if an input doesn't exist, or a table lacks a column that was named.
+        UserError: if an input doesn't exist, a table lacks a column that was named, or a library is missing.
     """
     for source in find_sources(inputs, format_, meter):
         if isinstance(source, InputRecord):
@@ -43,7 +43,15 @@ def read_records(
         empty = True
         try:
             with source.open() as stream:
-                for record in READERS[source.format](stream, source, fields, encoding):
+                try:
+                    kind = settled_format(stream.peek(HEAD_BYTES)[:HEAD_BYTES], source.format, format_)
+                except RecordError as refusal:
+                    yield _failed(source, str(refusal))
+                    continue
+                usual = FEED_FIELDS if kind == "feed" else fields
+                columns = replace(fields, title=fields.title or usual.title, markup=fields.markup or usual.markup)
+                records = READERS[kind](stream, replace(source, format=kind), columns, encoding)
+                for record in with_markup(records, columns.markup, meter.notes):
                     empty = False
                     yield validated(record)
         except (*DAMAGED, RecordError) as error:
@@ -59,128 +67,68 @@ def _failed(source: Source, reason: str, id_: str = "") -> InputRecord:
     return InputRecord(id=id_ or source.stem, source=source.name, reason=reason)
 
 
-def _whole(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
-    """A text or a page, which is one record."""
+def _whole(stream: BinaryIO) -> bytes:
     data = stream.read(MAX_RECORD + 1)
     if len(data) > MAX_RECORD:
         raise RecordError(f"more than {MAX_RECORD >> 20} MiB; split it")
-    markup = source.format == "html"
-    if markup and not encoding:
-        try:
-            encoding = encoding_by_letters(data)
-        except RecordError:  # too short to be sure: then what the page says of itself
-            if not (encoding := declared_encoding(data)):
-                raise
+    return data
+
+
+def _text(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
+    """A text, which is one record."""
+    yield InputRecord(id=source.stem, source=source.name, text=_decoded(_whole(stream), encoding))
+
+
+def _markdown(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
+    """A text in Markdown, which is one record."""
+    title, html, carried = markdown_to_html(_decoded(_whole(stream), encoding))
+    yield InputRecord(id=source.stem, source=source.name, text=html, title=title, carried=carried, markup="fragment")
+
+
+def _page(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
+    """A page, which is one record."""
+    yield InputRecord(
+        id=source.stem, source=source.name, text=decoded_page(_whole(stream), encoding, ""), markup="page"
+    )
+
+
+def _decoded(data: bytes, encoding: str | None) -> str:
     try:
-        text = data.decode(encoding) if encoding else decode(data, "")
-    except (UserError, UnicodeDecodeError, LookupError) as error:
+        return data.decode(encoding) if encoding else decode(data, "")
+    except (UserError, UnicodeDecodeError) as error:
         raise without_place(error) from error
-    yield InputRecord(id=source.stem, source=source.name, text=text, markup=markup)
 
 
-def _jsonl(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
-    """A JSON object a line; lines end at line feeds alone."""
-    lines = _lines(utf8_stream(stream, encoding), b"\n")
-    for number in count(1):
-        id_ = f"{source.stem}-{number}"
-        try:
-            line = next(lines)
-            if line.strip():
-                yield to_input_record(_object(line), source.name, id_, fields)
-        except StopIteration:
-            return
-        except RecordError as flaw:
-            yield _failed(source, f"line {number}: {flaw}", id_)
+Reader = Callable[[BinaryIO, Source, Fields, str | None], Iterator[InputRecord]]
+RowReader = Callable[[BinaryIO, Source, Fields, str | None], Iterator[Row]]
 
 
-def _object(line: bytes) -> dict[str, Any]:
-    try:
-        return _OBJECTS.decode(line)
-    except msgspec.ValidationError as error:
-        raise RecordError("a JSON value, but no object") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RecordError(f"no JSON ({error})") from error
+def _records(read_rows: RowReader) -> Reader:
+    """A reader of records from one of rows; a row that is none costs no other."""
+
+    def read(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
+        for number, place, values in read_rows(stream, source, fields, encoding):
+            id_ = f"{source.stem}-{number}" if number else source.stem
+            try:
+                if isinstance(values, RecordError):
+                    raise values
+                yield to_input_record(values, source.name, id_, fields)
+            except RecordError as flaw:
+                yield _failed(source, f"{place}: {flaw}" if place else str(flaw), id_)
+
+    return read
 
 
-def _lines(stream: Any, end: AnyStr) -> Iterator[AnyStr]:
-    """The lines of a stream; an over-long one raises `RecordError` without being held, and the next call goes on."""
-
-    def read_line() -> AnyStr:
-        line: AnyStr = stream.readline(MAX_RECORD + 1)
-        if len(line) > MAX_RECORD and not line.endswith(end):
-            while line and not line.endswith(end):
-                line = stream.readline(MAX_RECORD)
-            raise RecordError(f"a line of more than {MAX_RECORD >> 20} MiB")
-        return line
-
-    return iter(read_line, end[:0])  # unlike a generator, it goes on after an exception
-
-
-def _table(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
-    """CSV or TSV with a header; of comma, semicolon and tab a CSV's delimiter is the one its header has most of."""
-    # Bytes that are no text pass as surrogates: then one row is refused in `validated`, not the whole file.
-    lines = io.TextIOWrapper(utf8_stream(stream, encoding), "utf-8", errors="surrogateescape", newline="")
-    first = lines.readline(SNIFF_BYTES)
-    if not first.strip():
-        return
-    delimiter = "\t" if source.format == "tsv" else max(",;\t", key=first.count)
-    csv.field_size_limit(MAX_RECORD)
-    try:
-        header = next(csv.reader([first], delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise RecordError(f"line 1: {error}; mend the header") from error
-    _check_columns(header, source.name, fields)
-    reader = csv.reader(_lines(lines, "\n"), delimiter=delimiter, strict=True)
-    for number in count(1):
-        id_, begin = f"{source.stem}-{number}", 2 + reader.line_num
-        try:
-            row = next(reader)
-            if row and len(row) != len(header):
-                raise RecordError(f"{len(row)} cells, but {len(header)} columns")
-            if row:
-                yield to_input_record(dict(zip(header, row, strict=True)), source.name, id_, fields)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield _failed(source, f"lines {begin} to {1 + reader.line_num}: {error}; mend the quoting", id_)
-        except RecordError as flaw:
-            yield _failed(source, f"line {begin}: {flaw}", id_)
-
-
-def _check_columns(header: Sequence[str], name: str, fields: Fields) -> None:
-    for option, column in (("text", fields.text), ("id", fields.id), ("title", fields.title)):
-        if column is not None and column not in header:
-            raise UserError(f"{name}: no column {column!r}; there are {', '.join(header)}; --{option}-field names it")
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if twice:
-        raise UserError(f"{name}: column {', '.join(twice)} stands twice; rename one")
-
-
-def _parquet(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[InputRecord]:
-    import pyarrow
-    from pyarrow import parquet
-
-    with tempfile.TemporaryFile() as copy:
-        if not (isinstance(getattr(stream, "raw", None), io.FileIO) and stream.seekable()):
-            shutil.copyfileobj(stream, copy)  # packed or from stdin: reading begins at the end, and jumps
-            stream = copy
-        number = 0
-        try:
-            table = parquet.ParquetFile(stream)
-            _check_columns(table.schema_arrow.names, source.name, fields)
-            for batch in table.iter_batches(batch_size=PARQUET_ROWS):
-                for row in batch.to_pylist():
-                    number += 1
-                    id_ = f"{source.stem}-{number}"
-                    try:
-                        record = to_input_record(row, source.name, id_, fields)
-                    except RecordError as flaw:
-                        record = _failed(source, f"row {number}: {flaw}", id_)
-                    # As JSON has them: NaN is null; dates, decimals and (by `str`) nanoseconds are text.
-                    carried = msgspec.json.decode(msgspec.json.encode(record.carried, enc_hook=str))
-                    yield msgspec.structs.replace(record, carried=carried)
-        except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-            raise RecordError(f"after row {number}: {error}") from error
-
-
-READERS = {"txt": _whole, "html": _whole, "jsonl": _jsonl, "csv": _table, "tsv": _table, "parquet": _parquet}
+READERS: dict[str, Reader] = {
+    "txt": _text,
+    "html": _page,
+    "md": _markdown,
+    "warc": warc_pages,
+    "jsonl": _records(json_rows),
+    "json": _records(json_rows),
+    "csv": _records(table_rows),
+    "tsv": _records(table_rows),
+    "parquet": _records(parquet_rows),
+    "xlsx": _records(workbook_rows),
+    "feed": _records(feed_rows),
+}
