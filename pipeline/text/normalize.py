@@ -1,12 +1,25 @@
 """The text preparation, the same in training and serving: `lines` cuts an article, `prepare` cleans one paragraph.
 
-`TEXT_VERSION` stands in every model folder. It changes whenever `prepare` gives any text a different result.
+What a model reads goes through `for_scoring` as well: text in capitals, with look-alikes or in Kazakh's other scripts becomes
+what it would be otherwise. `TEXT_VERSION` stands in every model folder. It changes whenever `prepare` gives any text a different
+result, or `for_scoring` any text that a model of ours has learnt from.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+from pipeline.text.language import kazakh_script
+from pipeline.text.scripts import (
+    arabic_to_cyrillic,
+    in_small_letters,
+    is_in_capitals,
+    is_in_small_letters,
+    is_plain,
+    latin_to_cyrillic,
+    without_look_alikes,
+)
 
 TEXT_VERSION = 1
 
@@ -24,6 +37,21 @@ def prepare(text: str) -> str:
     Letters, digits and punctuation stay. Invisible characters go first: they may stand between a letter and its accent.
     """
     return " ".join(unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).split())
+
+
+def for_scoring(text: str) -> str:
+    """A prepared paragraph as models read it; Kazakh and Russian in Cyrillic and in small letters is left as it is.
+
+    Kazakh in Latin or Arabic letters becomes Cyrillic, text in capitals gets small letters, and Latin letters in Cyrillic
+    words the Cyrillic ones that they look like. Other languages keep theirs.
+    """
+    if is_plain(text) and is_in_small_letters(text):
+        return text
+    script = kazakh_script(text)
+    if script == "Arab":
+        return arabic_to_cyrillic(text)
+    text = latin_to_cyrillic(text) if script == "Latn" else without_look_alikes(text)
+    return in_small_letters(text) if is_in_capitals(text) else text
 
 
 def lines(text: str) -> list[str]:
