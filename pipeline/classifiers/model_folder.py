@@ -23,7 +23,8 @@ from pipeline.text.normalize import TEXT_VERSION
 class ModelInfo(Record, frozen=True):
     """What the manifest says of a model.
 
-    `label_rates` are the shares of training rows with each theme, `hardware` the device and precision of training.
+    `label_rates` are the shares of training rows with each theme, `languages` those of the rows (none in folders made
+    before they were kept), `hardware` the device and precision of training.
     """
 
     model: str
@@ -37,6 +38,7 @@ class ModelInfo(Record, frozen=True):
     label_rates: dict[str, float]
     hardware: dict[str, str]
     versions: dict[str, str]
+    languages: tuple[str, ...] = ()
 
 
 def save_model_folder(

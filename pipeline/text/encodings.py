@@ -23,8 +23,8 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# What a wrong page makes of Kazakh and Russian: letters of neither (cp1251 reads ќ where kz1048 has қ, Ђ where Mac Cyrillic
-# has А), a capital behind a small letter (Я for its я), a mark that no word begins with (‚ for its В)
+# What a wrong page makes of Kazakh and Russian: letters of neither (cp1251 reads ќ where kz1048 has қ, Ђ where Mac
+# Cyrillic has А), a capital behind a small letter (Я for its я), a mark that no word begins with (‚ for its В)
 _ODD = re.compile(
     r"(?![А-Яа-яЁёӘәҒғҚқҢңӨөҰұҮүҺһІі])[^\W\d_\x00-\x7f]|(?<=[а-яё])[А-ЯЁ]|(?<![^\W\d_])[‚†‡€‰‹™•‘’“”„][а-яё]"
 )
@@ -106,7 +106,7 @@ def _guessed(data: bytes) -> str:
 
 
 def _least_odd(data: bytes, guess: str) -> tuple[str, bool]:
-    """The page that reads Russian with Kazakh words in it with the fewest oddities; and whether that is few, and only one."""
+    """The page that makes the fewest oddities of Russian or Kazakh; whether they are few, and no other has as few."""
     texts: dict[str, str] = {}
     for page in (*_LOOKED_FOR, guess):
         with suppress(UnicodeDecodeError):

@@ -1,8 +1,8 @@
 """The language of a paragraph.
 
 It is found by py3langid (naive Bayes over byte n-grams). Between the languages in `KNOWN` it decides as if it knew no
-others; another one must lead them by so much that no Kazakh or Russian paragraph is lost to it. Kazakh in Latin and Arabic
-letters, which py3langid doesn't know, is told by its letters and by how its Cyrillic reads.
+others; another one must lead them by so much that no Kazakh or Russian paragraph is lost to it. Kazakh in Latin and
+Arabic letters, which py3langid doesn't know, is told by its letters and by how its Cyrillic reads.
 
 Measured against lingua, fastText, heliport, CLD2 and CLD3 (docs/LOG.md).
 """
@@ -15,14 +15,8 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.text.scripts import (
-    has_neighbours_letters,
-    is_kazakh_arabic,
-    is_plain,
-    is_unreadable,
-    latin_to_cyrillic,
-    main_script,
-)
+from pipeline.text.scripts import has_neighbours_letters, is_plain, is_unreadable, main_script
+from pipeline.text.transliteration import is_kazakh_arabic, latin_to_cyrillic
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -36,11 +30,12 @@ _READ = 100
 # Log-likelihood by which the best language must lead. Of 3-word Kazakh and Russian pieces 1% lie below, a third of them
 # wrong; of whole sentences none lies below.
 _LEAD = 5.0
-# The same for one that is not known. Of 8,801 Kazakh and Russian paragraphs, titles and list items none is lost to another
-# language (the worst lead is 10.5), of paragraphs in eleven others one in 300 is not told.
+# The same for one that is not known. Of 8,801 Kazakh and Russian paragraphs, titles and list items none is lost to
+# another language (the largest lead is 10.5); of paragraphs in eleven others one in 300 is not told.
 _FOREIGN_LEAD = 12.0
-# When Latin letters are read as Kazakh, its lead less that of whatever language they are taken for as they stand: so much a
-# letter is enough where q or another letter speaks for a Kazakh alphabet, and without one; v, f, x, c speak against it.
+# When Latin letters are read as Kazakh, its lead less that of whatever language they are taken for as they stand: so
+# much a letter is enough where q or another letter speaks for a Kazakh alphabet, and without one; v, f, x, c speak
+# against it.
 _LATIN_LEAD, _LATIN_LEAD_WITHOUT_MARK, _PER_RARE_LETTER = 0.3, 0.6, 10.0
 _LEAST_LATIN_LEAD = 20.0
 _LATIN_MARK = re.compile("[qǵńýŋū]|[aou]['’ʼ](?=[a-z])", re.IGNORECASE)
@@ -80,7 +75,7 @@ def kazakh_script(text: str) -> Literal["Latn", "Arab", ""]:
 
 
 def _named(head: str, identifier: LanguageIdentifier, fallback: str) -> str:
-    ranked = identifier.rank(head)
+    ranked: list[tuple[str, float]] = identifier.rank(head)
     if ranked[0][0] in KNOWN and ranked[0][1] - ranked[1][1] >= _LEAD:
         return ranked[0][0]
     (best, score), (_, runner_up), *_ = [entry for entry in ranked if entry[0] in KNOWN]
@@ -99,10 +94,11 @@ def _speaks_against(language: str, head: str) -> bool:
 
 
 def _is_kazakh_latin(head: str) -> bool:
-    """Of Kazakh cut to 6 words 90% are found, of paragraphs 98.5%; of Turkish ones 3% are taken for it, of English .1%."""
+    """Of Kazakh paragraphs 98.5% are found, cut to 6 words 90%; 3% of Turkish ones are taken for it, .1% of English."""
     scores = dict(_cyrillic().rank(latin_to_cyrillic(head).lower()))
-    kazakh = scores.pop("kk") - max(scores.values())
-    (_, best), (_, runner_up), *_ = [entry for entry in _all().rank(head) if entry[0] != _CONFUSED_WITH_IT]
+    kazakh: float = scores.pop("kk") - max(scores.values())
+    ranked: list[tuple[str, float]] = _all().rank(head)
+    (_, best), (_, runner_up), *_ = [entry for entry in ranked if entry[0] != _CONFUSED_WITH_IT]
     lead = kazakh - (best - runner_up) - _PER_RARE_LETTER * len(_LATIN_RARE.findall(head))
     enough = _LATIN_LEAD if _LATIN_MARK.search(head) else _LATIN_LEAD_WITHOUT_MARK
     return lead >= max(_LEAST_LATIN_LEAD, enough * sum(map(str.isalpha, head)))

@@ -11,8 +11,14 @@ from typing import cast
 
 from pipeline.text.scripts import is_plain
 
-# Characters that stand for a byte which the page lacks; cp1251 has no 0x98, the second byte of И
-codecs.register_error("as_byte", lambda error: (_bytes_of(cast(UnicodeEncodeError, error)), cast(UnicodeEncodeError, error).end))
+
+def _as_byte(error: UnicodeError) -> tuple[bytes, int]:
+    """A character that stands for a byte which its page lacks: cp1251 has no 0x98, the second byte of И."""
+    found = cast(UnicodeEncodeError, error)
+    return found.object[found.start : found.end].encode("latin-1"), found.end
+
+
+codecs.register_error("as_byte", _as_byte)
 _SECOND_BYTES = "".join(bytes(range(0x80, 0xC0)).decode(page, "ignore") for page in ("cp1251", "cp1252", "latin-1"))
 _SECOND = f"[{re.escape(_SECOND_BYTES)}]"
 # Four letters of UTF-8 in a row, each read as two; five letters of cp1251 in a row, read as Western European ones
@@ -22,12 +28,8 @@ _CP1251 = re.compile("[À-ÖØ-öø-ÿ]{5}")
 _TIDIED = ((re.compile("(?<=[РÐ]) "), "\xa0"), (re.compile(f"(?<=[РÐ])(?!{_SECOND})"), "\x98"))
 
 
-def _bytes_of(error: UnicodeEncodeError) -> bytes:
-    return error.object[error.start : error.end].encode("latin-1")
-
-
 def mended(text: str) -> str:
-    """The text as it was written, line by line; a line that is sound, or whose mending isn't certain, stays as it is."""
+    """The text as it was written, line by line; a sound line, or one whose mending isn't certain, stays as it is."""
     if is_plain(text) or not (_UTF8.search(text) or _CP1251.search(text)):
         return text
     return "\n".join(map(_mended_line, text.split("\n")))

@@ -1,25 +1,20 @@
 """The text preparation, the same in training and serving: `lines` cuts an article, `prepare` cleans one paragraph.
 
-What a model reads goes through `for_scoring` as well: text in capitals, with look-alikes or in Kazakh's other scripts becomes
-what it would be otherwise. `TEXT_VERSION` stands in every model folder. It changes whenever `prepare` gives any text a different
-result, or `for_scoring` any text that a model of ours has learnt from.
+What a model reads goes through `for_scoring` as well: capitals, look-alikes and Kazakh in its other scripts become what
+models have learnt from. `TEXT_VERSION` stands in every model folder. It changes whenever `prepare` gives any text a
+different result, or `for_scoring` a text that our models have learnt from.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 from pipeline.text.language import kazakh_script
-from pipeline.text.scripts import (
-    arabic_to_cyrillic,
-    in_small_letters,
-    is_in_capitals,
-    is_in_small_letters,
-    is_plain,
-    latin_to_cyrillic,
-    without_look_alikes,
-)
+from pipeline.text.letters import has_small_word, in_small_letters, is_in_capitals, without_look_alikes
+from pipeline.text.scripts import is_plain
+from pipeline.text.transliteration import arabic_to_cyrillic, latin_to_cyrillic
 
 TEXT_VERSION = 1
 
@@ -39,19 +34,19 @@ def prepare(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).split())
 
 
-def for_scoring(text: str) -> str:
-    """A prepared paragraph as models read it; Kazakh and Russian in Cyrillic and in small letters is left as it is.
+def for_scoring(text: str, languages: Collection[str]) -> str:
+    """A prepared paragraph as a model of these languages reads it; Cyrillic in small letters is left as it is.
 
-    Kazakh in Latin or Arabic letters becomes Cyrillic, text in capitals gets small letters, and Latin letters in Cyrillic
-    words the Cyrillic ones that they look like. Other languages keep theirs.
+    Kazakh in Latin or Arabic letters becomes Cyrillic if the model knows Kazakh, text in capitals gets small letters,
+    and Latin letters within Cyrillic words become the Cyrillic ones that they look like.
     """
-    if is_plain(text) and is_in_small_letters(text):
+    if is_plain(text) and has_small_word(text):
         return text
-    script = kazakh_script(text)
+    script, capitals = kazakh_script(text) if "kk" in languages else "", is_in_capitals(text)
     if script == "Arab":
         return arabic_to_cyrillic(text)
     text = latin_to_cyrillic(text) if script == "Latn" else without_look_alikes(text)
-    return in_small_letters(text) if is_in_capitals(text) else text
+    return in_small_letters(text) if capitals else text
 
 
 def lines(text: str) -> list[str]:

@@ -88,5 +88,6 @@ def train_model(
         label_rates=label_rates(used, setup.labels),
         hardware=model.hardware,
         versions=package_versions(),
+        languages=tuple(sorted({row.language for row in used})),
     )
     return model, info

@@ -10,11 +10,21 @@ import msgspec
 
 from pipeline.core.schemas import ResultRow
 
+NOT_JUDGED = {
+    "script": "rows abstained: their letters are of no language that the model knows, or were lost; "
+    "see that the input is what it should be, and give --encoding if it was read in a wrong one",
+    "language": "rows abstained: the model has not learnt their language; where it was told wrongly, give it in the "
+    "input's field `language`",
+}
+"""What to do about rows that were not judged, by their reason."""
 _POSITION = re.compile(r"^(lines? \d+( to \d+)?|row \d+): ")
 
 
 class BatchCounts(msgspec.Struct):
-    """Counts of a shard or, added up, of a job. `columns` are the carried ones with the kind of their values."""
+    """Counts of a shard or, added up, of a job.
+
+    `columns` are the carried ones with the kind of their values, `notes` what was seen that is no record of its own.
+    """
 
     records: int = 0
     quarantined: int = 0
@@ -22,6 +32,7 @@ class BatchCounts(msgspec.Struct):
     reasons: dict[str, int] = {}
     languages: dict[str, int] = {}
     themes: dict[str, int] = {}
+    notes: dict[str, int] = {}
     columns: dict[str, str] = {}
 
     def add_failed(self, reason: str) -> None:
@@ -35,20 +46,26 @@ class BatchCounts(msgspec.Struct):
         self.records += 1
         for row in rows:
             _add(self.statuses, row.status)
-            if row.status == "rejected":
+            if row.reason:
                 _add(self.reasons, row.reason)
-            else:
+            if row.status == "abstained" and row.reason:
+                self.add_note(NOT_JUDGED[row.reason])
+            if row.status != "rejected":
                 _add(self.languages, row.language)
                 for theme in row.themes:
                     _add(self.themes, theme)
         for column, value in carried.items():
             self.columns[column] = merge_kinds(self.columns.get(column, ""), column_kind(value))
 
+    def add_note(self, note: str) -> None:
+        """Counts something that is no record of its own."""
+        _add(self.notes, note)
+
     def add(self, other: BatchCounts) -> None:
         """Takes the other's counts in."""
         self.records += other.records
         self.quarantined += other.quarantined
-        for field in ("statuses", "reasons", "languages", "themes"):
+        for field in ("statuses", "reasons", "languages", "themes", "notes"):
             for name, count in getattr(other, field).items():
                 _add(getattr(self, field), name, count)
         for column, kind in other.columns.items():
@@ -91,6 +108,7 @@ def summarise(counts: BatchCounts, repeated_ids: int, rates: Mapping[str, float]
         "rows": {"written": counts.rows, **dict(sorted(counts.statuses.items()))},
         "reasons": _most_frequent_first(counts.reasons),
         "languages": _most_frequent_first(counts.languages),
+        "notes": _most_frequent_first(counts.notes),
         "themes": {
             name: {
                 "rows": counts.themes.get(name, 0),
@@ -117,6 +135,7 @@ def format_summary(summary: Mapping[str, Any], seconds: float, resumed: int, not
     for title in ("reasons", "languages"):
         if summary[title]:
             lines.append(f"{title}: " + ", ".join(f"{name} {n:,}" for name, n in summary[title].items()))
+    lines += [f"{count:,} {note}" for note, count in summary["notes"].items()]
     width = max(map(len, themes), default=0)
     lines.append(f"{'theme':{width}}  {'rows':>10}  share  in training")
     for name, theme in themes.items():
