@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -40,7 +41,9 @@ _LATIN_LEAD, _LATIN_LEAD_WITHOUT_MARK, _PER_RARE_LETTER = 0.3, 0.6, 10.0
 _LEAST_LATIN_LEAD = 20.0
 _LATIN_MARK = re.compile("[qǵńýŋū]|[aou]['’ʼ](?=[a-z])", re.IGNORECASE)
 _LATIN_RARE = re.compile("[vfx]|c(?!h)", re.IGNORECASE)
-_CONFUSED_WITH_IT = "crh"  # Crimean Tatar, which Qazaq Latin is taken for, has few readers here
+# Crimean Tatar, which Qazaq Latin is taken for, has few readers here; Turkish and Turkmen lack letters that Kazakh has
+_CONFUSED_WITH_IT, _WITHOUT_OWN_LETTERS = "crh", ("tr", "tk")
+_OWN_LETTERS = re.compile("[qǵńŋū]", re.IGNORECASE)
 # Letters of Russian that its neighbours lack
 _NEVER = {"uk": "ыэёъ", "be": "ищъ", "bg": "ыэё", "sr": "ыэёъщйюя", "mk": "ыэёъщйюя"}
 # Kazakh typed without its own letters looks like Kyrgyz but for these (4% of such Kazakh, 84% of such Kyrgyz have one)
@@ -98,8 +101,9 @@ def _is_kazakh_latin(head: str) -> bool:
     scores = dict(_cyrillic().rank(latin_to_cyrillic(head).lower()))
     kazakh: float = scores.pop("kk") - max(scores.values())
     ranked: list[tuple[str, float]] = _all().rank(head)
-    (_, best), (_, runner_up), *_ = [entry for entry in ranked if entry[0] != _CONFUSED_WITH_IT]
-    lead = kazakh - (best - runner_up) - _PER_RARE_LETTER * len(_LATIN_RARE.findall(head))
+    (other, best), (_, runner_up), *_ = [entry for entry in ranked if entry[0] != _CONFUSED_WITH_IT]
+    cannot_be = other in _WITHOUT_OWN_LETTERS and len(_OWN_LETTERS.findall(head)) > 1
+    lead = kazakh - (0.0 if cannot_be else best - runner_up) - _PER_RARE_LETTER * len(_LATIN_RARE.findall(head))
     enough = _LATIN_LEAD if _LATIN_MARK.search(head) else _LATIN_LEAD_WITHOUT_MARK
     return lead >= max(_LEAST_LATIN_LEAD, enough * sum(map(str.isalpha, head)))
 
@@ -138,10 +142,10 @@ def outside(text: str, language: str, known: Collection[str]) -> Literal["", "sc
 
 @cache
 def _cyrillic() -> LanguageIdentifier:
-    """The model for Cyrillic text, loaded on the first call: half a second, so not at import."""
+    """The model for Cyrillic text."""
     import numpy as np
 
-    identifier = _load()
+    identifier = copy(_all())
     identifier.set_languages([*KNOWN, *_CYRILLIC])
     # As it stands, in 16 bits, it is converted for each text: 8 µs of 38
     identifier.nb_ptc = np.ascontiguousarray(identifier.nb_ptc, dtype=np.float32)
@@ -150,11 +154,7 @@ def _cyrillic() -> LanguageIdentifier:
 
 @cache
 def _all() -> LanguageIdentifier:
-    """The model with its 140 languages."""
-    return _load()
-
-
-def _load() -> LanguageIdentifier:
+    """The model with its 140 languages, loaded on the first call: half a second, so not at import."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE)

@@ -15,6 +15,8 @@ from pipeline.text.scripts import is_plain
 def _as_byte(error: UnicodeError) -> tuple[bytes, int]:
     """A character that stands for a byte which its page lacks: cp1251 has no 0x98, the second byte of И."""
     found = cast(UnicodeEncodeError, error)
+    if found.object[found.start] >= "\xa0":
+        raise found
     return found.object[found.start : found.end].encode("latin-1"), found.end
 
 
@@ -24,6 +26,7 @@ _SECOND = f"[{re.escape(_SECOND_BYTES)}]"
 # Four letters of UTF-8 in a row, each read as two; five letters of cp1251 in a row, read as Western European ones
 _UTF8 = re.compile(f"(?:[РСТУÐÑÒÓ]{_SECOND}){{4}}")
 _CP1251 = re.compile("[À-ÖØ-öø-ÿ]{5}")
+_HALF_MENDED = re.compile("[A-Za-z][А-яЁё]|[А-яЁё][A-Za-z]|[а-яё][А-ЯЁ]|[Ђ-ЏђѓєѕїјљњћќўџҐґ]")
 # Where white space and control characters were tidied up, Р has lost its second half, and И the whole of it
 _TIDIED = ((re.compile("(?<=[РÐ]) "), "\xa0"), (re.compile(f"(?<=[РÐ])(?!{_SECOND})"), "\x98"))
 
@@ -50,6 +53,6 @@ def _mended_line(line: str) -> str:
             found = given.encode(page, "as_byte").decode(written)
         except UnicodeError:
             continue
-        if written == "utf-8" or is_plain("".join(filter(lambda letter: letter > "\x7f", found))):
+        if written == "utf-8" or not _HALF_MENDED.search(found):
             return found
     return line

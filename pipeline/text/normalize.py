@@ -13,7 +13,7 @@ from collections.abc import Collection
 
 from pipeline.text.language import kazakh_script
 from pipeline.text.letters import has_small_word, in_small_letters, is_in_capitals, without_look_alikes
-from pipeline.text.scripts import is_plain
+from pipeline.text.scripts import KAZAKH, is_plain
 from pipeline.text.transliteration import arabic_to_cyrillic, latin_to_cyrillic
 
 TEXT_VERSION = 1
@@ -24,6 +24,16 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"
 )
+
+
+# A dateline with its place in capitals ("АСТАНА, 5 мамыр. ҚазАқпарат – "), and links behind the last word: TF-IDF gives
+# 8% and 6% of real paragraphs other themes for them.
+_CAPITAL = f"[A-ZА-ЯЁ{KAZAKH.upper()}]"
+_DATELINE = re.compile(
+    rf"(?:{_CAPITAL}{{3,}}[ -]?){{1,3}}[.,]? \d{{1,2}} [^\W\d_]{{3,10}}(?: \d{{4}}(?: [^\W\d_]{{1,4}})?)?"
+    rf"(?:[.:]| ?[–—-])+(?: {_CAPITAL}\w{{2,20}} ?[–—-])? (?=[«“\"]?{_CAPITAL})"
+)
+_LINKS_BEHIND = re.compile(r"(?:\s+(?:https?://|www\.)\S+)+$")
 
 
 def prepare(text: str) -> str:
@@ -38,10 +48,14 @@ def for_scoring(text: str, languages: Collection[str]) -> str:
     """A prepared paragraph as a model of these languages reads it; Cyrillic in small letters is left as it is.
 
     Kazakh in Latin or Arabic letters becomes Cyrillic if the model knows Kazakh, text in capitals gets small letters,
-    and Latin letters within Cyrillic words become the Cyrillic ones that they look like.
+    and Latin letters within Cyrillic words become the Cyrillic ones that they look like. A dateline before it and links
+    behind it go.
     """
+    if text[1:3].isupper():
+        text = text[found.end() :] if (found := _DATELINE.match(text)) else text
     if is_plain(text) and has_small_word(text):
         return text
+    text = _LINKS_BEHIND.sub("", text) if "://" in text or "www." in text else text
     script, capitals = kazakh_script(text) if "kk" in languages else "", is_in_capitals(text)
     if script == "Arab":
         return arabic_to_cyrillic(text)

@@ -47,6 +47,7 @@ _ODD = re.compile(
     rf"(?<=[{_C}])[йиу](?=[{_C}])|\bй(?=[{_C}])|(?<=[{_C}])[{_C}]й|(?<=[{_V}у])[{_C}]{{1,2}}ұ|ұ\b|[{_C}]{{4}}"
     rf"|[аәеоөұүыі]{{2}}|(?<=\w)'|[^\W\d_{CYRILLIC}]"
 )
+_UNREAD = re.compile(rf"[^\W\d_{CYRILLIC}]")  # counts twice
 
 # Arabic letters (tote jazu: A. Baitursynuly's alphabet as it is used in China) write back and front vowels alike. A
 # hamza before the word, or ە, ك or گ in it, says that they are front, a ق or ع beside one that it is not.
@@ -68,7 +69,7 @@ def latin_to_cyrillic(text: str) -> str:
 
 
 def _oddities(reading: str) -> int:
-    return len(_ODD.findall(reading.lower()))
+    return len(_ODD.findall(reading.lower())) + len(_UNREAD.findall(reading))
 
 
 def _read(text: str, at: int) -> str:

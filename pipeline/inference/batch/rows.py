@@ -28,7 +28,7 @@ TEXTS_AT_ONCE = 1024
 RECORDS_AT_ONCE = 256
 """Records in memory that are classified at once."""
 
-MENDED_NOTE = "records were read in a wrong encoding (РњРµРєС‚РµРї for Мектеп) and mended; mend them at their source"
+MENDED_NOTE = "records read in a wrong encoding (РњРµРєС‚РµРї for Мектеп) and mended; mend them at their source, too"
 
 
 _NOT_JUDGED = Prediction(themes=(), undecided=(), scores={})
