@@ -23,9 +23,9 @@ from pipeline.text.normalize import TEXT_VERSION
 class ModelInfo(Record, frozen=True, omit_defaults=True):
     """What the manifest says of a model.
 
-    `label_rates` are the shares of training rows with each theme, `hardware` the device and precision of training.
-    Themes that it had too little to learn from are `unlearnt`: it never gives them. `scarce` says why, and of themes
-    that it may have learnt and nobody can measure.
+    `label_rates` are the shares of training rows with each theme, `languages` those of the rows (none in folders made
+    before they were kept), `hardware` the device and precision of training. Themes with too little to learn from are
+    `unlearnt`: it never gives them. `scarce` says why, and of themes that it may have learnt and nobody can measure.
     """
 
     model: str
@@ -41,6 +41,7 @@ class ModelInfo(Record, frozen=True, omit_defaults=True):
     versions: dict[str, str]
     unlearnt: tuple[str, ...] = ()
     scarce: dict[str, str] = {}
+    languages: tuple[str, ...] = ()
 
 
 def save_model_folder(

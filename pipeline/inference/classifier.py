@@ -11,7 +11,8 @@ from pipeline.classifiers.decision import Prediction, decide
 from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder, load_model_folder
 from pipeline.core.errors import UserError
 from pipeline.core.schemas import Record
-from pipeline.text.normalize import prepare
+from pipeline.text.language import known_languages
+from pipeline.text.normalize import for_scoring, prepare
 
 if TYPE_CHECKING:
     from pipeline.classifiers.explain import Explainer, Explanation
@@ -67,6 +68,7 @@ class Classifier:
 
     def __init__(self, folder: Path, checked: tuple[ModelInfo, str], threads: int | None, cache: Path | None) -> None:
         self.facts, self.name = checked
+        self.languages = known_languages(self.facts.languages)
         self._model, self.boilerplate = load_model_folder(folder, self.facts, threads)
         self._folder, self._cache = folder, None
         if cache:
@@ -138,7 +140,7 @@ class Classifier:
             UserError: if the model folder holds nothing to explain with.
         """
         given = themes or [prediction.themes for prediction in self(texts)]
-        return self._explainer([prepare(text) for text in texts], given)
+        return self._explainer([for_scoring(prepare(text), self.languages) for text in texts], given)
 
     @cached_property
     def _explainer(self) -> Explainer:
@@ -151,6 +153,7 @@ class Classifier:
 
         A text that comes twice, or that the cache knows, is not scored again.
         """
+        texts = [for_scoring(text, self.languages) for text in texts]
         distinct = list(dict.fromkeys(texts))
         scores = self._cache.get(distinct) if self._cache else {}
         missing = [text for text in distinct if text not in scores]

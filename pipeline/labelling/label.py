@@ -17,7 +17,7 @@ from pipeline.labelling.rules import LabellingRules, RuleSettings, Vote
 from pipeline.labelling.tables import TableRow, numbered_rows, read_table
 from pipeline.labelling.teaching import scarce_themes
 from pipeline.labelling.themes import ThemeSettings, read_labels
-from pipeline.text.normalize import prepare
+from pipeline.text.normalize import for_scoring, prepare
 
 
 class LabelSettings(Settings, frozen=True):
@@ -150,8 +150,9 @@ def _row(
     rules: LabellingRules,
     settings: LabelSettings,
 ) -> LabelledRow:
-    """A row of `provenance` where themes are known, else of the rules."""
-    votes = rules.votes(facts["text"])
+    """A row of `provenance` where themes are known, else of the rules. Its text is what models read of it."""
+    text = for_scoring(facts["text"], facts["language"].split("-")[:1])
+    votes = rules.votes(text)
     said = {name: votes.get(name, Vote(probability=0.0, weight=0.0)) for name in rules.labels}
     unasked = {name for name in rules.labels if known is not None and name not in known}
     targets = rule_targets = tuple(vote.probability for vote in said.values())
@@ -166,7 +167,7 @@ def _row(
         targets = tuple(float(known.get(name, False)) for name in rules.labels)
         weights = tuple(weight if name in known else 0.0 for name in rules.labels)
     return LabelledRow(
-        **facts,
+        **{**facts, "text": text},
         targets=targets,
         weights=weights,
         rule_targets=rule_targets,

@@ -10,6 +10,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any, BinaryIO, cast
 
@@ -22,10 +23,14 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# What cp1251 reads where kz1048 and ptcp154 have letters; no Russian word holds one
-_LOOK_ALIKES = frozenset("ЂЃѓЉЊЌЋЏђљњќћџЎўЈҐЄЇјЅѕїґє")
-_KAZAKH_PAGES = ("kz1048", "ptcp154")
-_LETTERS = frozenset("АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯӘҒҚҢӨҰҮҺІ")
+# What a wrong page makes of Kazakh and Russian: letters of neither (cp1251 reads ќ where kz1048 has қ, Ђ where Mac
+# Cyrillic has А), a capital behind a small letter (Я for its я), a mark that no word begins with (‚ for its В)
+_ODD = re.compile(
+    r"(?![А-Яа-яЁёӘәҒғҚқҢңӨөҰұҮүҺһІі])[^\W\d_\x00-\x7f]|(?<=[а-яё])[А-ЯЁ]|(?<![^\W\d_])[‚†‡€‰‹™•‘’“”„][а-яё]"
+)
+_CONFUSED = ("windows-1251", "kz1048", "ptcp154", "maccyrillic")  # as chardet names them
+_LOOKED_FOR = ("kz1048", "ptcp154", "mac-cyrillic")
+_MOST_ODD = 0.02  # of the letters beyond ASCII, in text that is taken for one of these
 # Of chardet's guess, from 0 to 1. Of texts of 10 letters 0.5% are read then, of 20 14%, of 40 85%, of 80 all; 99.9% of
 # what is read is right.
 _LEAST_CONFIDENCE = 0.3
@@ -93,24 +98,24 @@ def _guessed(data: bytes) -> str:
     encoding, sure = guess["encoding"], guess["confidence"] >= _LEAST_CONFIDENCE
     if encoding is None:
         raise RecordError(f"{guess['mime_type'] or 'bytes'}, no text; name a text file")
-    # Byte 0x98 is in neither cp1251 nor kz1048
-    maybe_cp1251 = guess["language"] == "ru" and encoding != "MacCyrillic" and b"\x98" not in data
-    if maybe_cp1251 and _LOOK_ALIKES & set(data.decode(encoding, errors="ignore")):
-        encoding, sure = _kazakh(data)
+    if encoding.lower() in _CONFUSED and _ODD.search(data.decode(encoding, errors="ignore")):
+        encoding, sure = _least_odd(data, encoding)
     if not sure:
         raise RecordError(f"neither UTF-8 nor surely anything else (at best {encoding}); save it as UTF-8")
     return encoding
 
 
-def _kazakh(data: bytes) -> tuple[str, bool]:
-    """The page that reads Russian with Kazakh words in it as Kazakh; and whether only one of the two does."""
-    texts = {page: data.decode(page) for page in _KAZAKH_PAGES}  # what is cp1251 is both of them
-    foreign = {
-        page: sum(letter > "\x7f" and letter.isalpha() and letter.upper() not in _LETTERS for letter in text)
-        for page, text in texts.items()
-    }
-    best, other = sorted(_KAZAKH_PAGES, key=lambda page: foreign[page])
-    return best, foreign[best] < foreign[other] or texts[best] == texts[other]
+def _least_odd(data: bytes, guess: str) -> tuple[str, bool]:
+    """The page that makes the fewest oddities of Russian or Kazakh; whether they are few, and no other has as few."""
+    texts: dict[str, str] = {}
+    for page in (*_LOOKED_FOR, guess):
+        with suppress(UnicodeDecodeError):
+            texts.setdefault(codecs.lookup(page).name, data.decode(page))
+    odd = {page: len(_ODD.findall(text)) for page, text in texts.items()}
+    best, *others = sorted(odd, key=lambda page: odd[page])
+    letters = sum(letter > "\x7f" and letter.isalpha() for letter in texts[best])
+    is_only = all(odd[best] < odd[other] or texts[best] == texts[other] for other in others)
+    return best, is_only and odd[best] <= _MOST_ODD * letters
 
 
 def utf8_stream(stream: BinaryIO, encoding: str | None) -> BinaryIO:

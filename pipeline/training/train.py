@@ -91,5 +91,6 @@ def train_model(
         scarce=scarce_themes(rows, setup.labels),
         hardware=model.hardware,
         versions=package_versions(),
+        languages=tuple(sorted({row.language for row in used})),
     )
     return model, info

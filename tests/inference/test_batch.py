@@ -98,6 +98,82 @@ def many(path: Path, parts: int) -> Path:
     return path
 
 
+IN_OTHER_SCRIPTS = {
+    "kk-Latn": "Mektep oqýshylaryna adaldyq sabaǵy ótti, muǵalimder men stýdentter qatysty.",
+    "kk-Arab": "مەكتەپ وقۋشىلارىنا ادالدىق ساباعى ٴوتتى، مۇعالىمدەر مەن ستۋدەنتتەر قاتىستى.",
+    "kk": "МЕКТЕП ОҚУШЫЛАРЫНА АДАЛДЫҚ САБАҒЫ ӨТТІ, МҰҒАЛІМДЕР МЕН СТУДЕНТТЕР ҚАТЫСТЫ.",
+}
+
+
+def test_kazakh_in_other_scripts_and_capitals_has_its_twins_themes_and_its_own_text(classifier: Classifier) -> None:
+    twin = classifier(TEXTS["education"])
+    typed = TEXTS["education"].replace("о", "o").replace("а", "a").replace("і", "i")
+    records = [{"id": language, "text": text} for language, text in IN_OTHER_SCRIPTS.items()]
+    rows = list(classify_records([*records, {"id": "kk", "text": typed}], classifier, BatchOptions(unit="paragraph")))
+    assert [row["language"] for row in rows] == [*IN_OTHER_SCRIPTS, "kk"]
+    assert [row["text"] for row in rows] == [*IN_OTHER_SCRIPTS.values(), typed]
+    assert [row["status"] for row in rows] == ["classified"] * 4
+    assert {row["themes"] for row in rows} == {twin.themes}
+    assert rows[3]["scores"] == twin.scores
+
+
+OUTSIDE = {
+    "uk": ("Школярам розповіли, чому не можна давати хабарі за оцінки.", "language"),
+    "ky": ("Окуучуларга баа үчүн эмне себептен пара берүүгө болбой турганы түшүндүрүлдү.", "language"),
+    "tr": ("Öğrencilere not için neden rüşvet verilmemesi gerektiği anlatıldı.", "language"),
+    "und": ("დღეს სკოლაში გაკვეთილი იყო.", "script"),
+    "kk": ("О?ушылар?а адалды? саба?ы ?тті.", "script"),
+}
+
+
+@pytest.mark.parametrize("unit", ["paragraph", "article"])
+def test_what_the_model_cannot_know_is_abstained_with_the_reason(unit: str, folder: Path, tmp_path: Path) -> None:
+    records = [{"id": language, "text": text} for language, (text, _) in OUTSIDE.items()]
+    source = write(tmp_path / "n.jsonl", *records, {"id": "known", "text": TEXTS["education"]})
+    out, counts = tmp_path / "themes.jsonl", tmp_path / "counts.json"
+    done = classify(source, "--unit", unit, "--model", folder, "-o", out, "--summary", counts)
+    *rows, known = read(out)
+    assert [(row["language"], row["status"], row["reason"]) for row in rows] == [
+        (language, "abstained", reason) for language, (_, reason) in OUTSIDE.items()
+    ]
+    assert [(row["themes"], row["undecided"], row["scores"]) for row in rows] == [([], [], {})] * len(OUTSIDE)
+    assert (known["status"], known["reason"]) == ("classified", "")
+    found = json.loads(counts.read_text())
+    assert found["rows"] == {"written": 6, "abstained": 5, "classified": 1}
+    assert found["reasons"] == {"language": 3, "script": 2}
+    assert b"\n3 rows abstained: the model has not learnt their language" in done.stderr
+    assert b"\n2 rows abstained: their letters are of no language that the model knows" in done.stderr
+
+
+def test_rows_that_were_not_judged_are_whole_rows_of_a_table_and_of_articles(folder: Path, tmp_path: Path) -> None:
+    records = [{"id": language, "text": text} for language, (text, _) in OUTSIDE.items()]
+    source = write(tmp_path / "n.jsonl", *records, {"id": "known", "text": TEXTS["education"]})
+    classify(source, "--unit", "paragraph", "--model", folder, "-o", tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["score_education"] == "" for row in rows] == [True] * 5 + [False]
+    classify(source, "--level", "article", "--model", folder, "-o", tmp_path / "a.jsonl")
+    assert [row["status"] for row in read(tmp_path / "a.jsonl")] == ["abstained"] * 5 + ["classified"]
+
+
+def test_a_language_that_is_given_and_known_is_judged(classifier: Classifier) -> None:
+    records = [{"id": "1", "language": "kk", "text": OUTSIDE["ky"][0]}, {"id": "2", "text": OUTSIDE["ky"][0]}]
+    rows = list(classify_records(records, classifier, BatchOptions(unit="paragraph")))
+    assert [(row["language"], row["status"]) for row in rows] == [("kk", "classified"), ("ky", "abstained")]
+
+
+def test_a_record_in_a_wrong_encoding_is_mended_and_counted(folder: Path, tmp_path: Path) -> None:
+    sound = TEXTS["digitalisation"]
+    garbled = sound.encode().decode("cp1251")
+    source = write(tmp_path / "n.jsonl", {"id": "1", "text": garbled}, {"id": "2", "text": sound})
+    out, counts = tmp_path / "themes.jsonl", tmp_path / "counts.json"
+    done = classify(source, "--unit", "paragraph", "--model", folder, "-o", out, "--summary", counts)
+    first, second = read(out)
+    assert first | {"id": "2", "article": "2"} == second
+    assert list(json.loads(counts.read_text())["notes"].values()) == [1]
+    assert "\n1 records read in a wrong encoding (РњРµРєС‚РµРї for Мектеп) and mended".encode() in done.stderr
+
+
 def test_every_record_is_answered_or_quarantined(folder: Path, tmp_path: Path) -> None:
     source = write(tmp_path / "n.jsonl", *({"id": name, "text": text, "n": 1} for name, text in TEXTS.items()))
     with source.open("a") as file:

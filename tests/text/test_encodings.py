@@ -65,6 +65,23 @@ def test_kazakh_words_in_russian_are_no_look_alikes() -> None:
         assert decode(text.encode(encoding), "a.txt") == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id;text\r1;Волонтёры рассказали, почему нельзя давать взятки за оценки.\r2;Акимат Шымкента",
+        "Антикоррупционная служба провела в школах Павлодара уроки честности для старшеклассников",
+    ],
+)
+def test_mac_cyrillic_is_told_by_what_other_pages_make_of_it(text: str) -> None:
+    assert decode(text.encode("mac-cyrillic"), "a.txt") == text
+
+
+def test_short_passages_in_mac_cyrillic_are_read_or_refused() -> None:
+    found = [outcome(text[:160], "mac-cyrillic") for text in passages("ru")]
+    assert found.count("right") >= 0.95 * (len(found) - found.count("none"))
+    assert found.count("wrong") <= 0.03 * (len(found) - found.count("none"))
+
+
 def test_letters_that_russian_lacks_are_kept_where_the_page_is_not_cp1251() -> None:
     text = 'Школы открылись осенью. В них внедряются программы "Єдина їжа", а служащие проходят тест. Так решил отдел.'
     assert decode(text.encode("cp866"), "a.txt") == text

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from pipeline.classifiers.decision import Prediction
 from pipeline.core.errors import UserError
 from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow
 from pipeline.inference.batch.summary import BatchCounts
@@ -19,7 +20,8 @@ from pipeline.inference.readers.fragments import text_of_fragment, with_markup
 from pipeline.inference.readers.pages import extract_article
 from pipeline.inference.readers.schema import Fields, InputRecord, input_record_or_reason
 from pipeline.text.breaks import is_one_line, parted
-from pipeline.text.language import detect
+from pipeline.text.language import detect, outside
+from pipeline.text.mojibake import mended
 from pipeline.text.normalize import prepare
 from pipeline.text.segment import split_article
 
@@ -30,6 +32,9 @@ RECORDS_AT_ONCE = 256
 
 CUT_BY_SENTENCES = "articles on one line, cut between sentences; their own paragraphs can't be told"
 BREAKS_WRITTEN_OUT = "articles with line breaks written as \\n"
+MENDED_NOTE = "records read in a wrong encoding (РњРµРєС‚РµРї for Мектеп) and mended; mend them at their source, too"
+
+_NOT_JUDGED = Prediction(themes=(), undecided=(), scores={})
 
 
 class BatchOptions(Record, frozen=True):
@@ -56,7 +61,7 @@ class BatchRows:
 def classify_batch(records: Sequence[InputRecord], classifier: Classifier, options: BatchOptions) -> BatchRows:
     """Every record becomes rows, or one line of the quarantine. Equal texts are scored once."""
     batch, reserved = BatchRows(), _reserved(classifier.facts.labels.names)
-    for record, results in _classified(records, classifier, options):
+    for record, results in _classified([_mended(record, batch.counts) for record in records], classifier, options):
         if record.reason:
             failed = {"id": record.id, "source": record.source, "status": "failed", "reason": record.reason}
             batch.quarantined.append(failed)
@@ -100,17 +105,32 @@ def classify_records(
         yield from classify_batch(batch, classifier, options).in_order
 
 
+def _mended(record: InputRecord, counts: BatchCounts) -> InputRecord:
+    """The record as it was written, if it came in a wrong encoding."""
+    text = mended(record.text)
+    if text == record.text:
+        return record
+    counts.add_note(MENDED_NOTE)
+    return msgspec.structs.replace(record, text=text, title=mended(record.title))
+
+
 def _classified(
     records: Sequence[InputRecord], classifier: Classifier, options: BatchOptions
 ) -> Iterator[tuple[InputRecord, list[ResultRow]]]:
-    """Each record with its rows, those of rejected lines last, or with a reason and no rows."""
+    """Each record with its rows, those of rejected lines last, or with a reason and no rows.
+
+    A paragraph in a script or language that the model doesn't know is not scored.
+    """
     split = [_split(record, classifier, options) for record in records]
-    texts = [paragraph.text for _, paragraphs, _ in split for paragraph in paragraphs]
+    whole = [paragraph for _, paragraphs, _ in split for paragraph in paragraphs]
+    reasons = [outside(paragraph.text, paragraph.language, classifier.languages) for paragraph in whole]
+    texts = [paragraph.text for paragraph, reason in zip(whole, reasons, strict=True) if not reason]
     predictions = (
         prediction
         for start in range(0, len(texts), TEXTS_AT_ONCE)
         for prediction in classifier.predict(texts[start : start + TEXTS_AT_ONCE], options.choice)
     )
+    answers = iter([(_NOT_JUDGED if reason else next(predictions), reason) for reason in reasons])
     for record, paragraphs, rejected in split:
         origin: dict[str, Any] = {"source": record.source, "article": record.id, "model": classifier.name}
         rows = [
@@ -121,9 +141,10 @@ def _classified(
                 position=paragraph.position,
                 language=paragraph.language,
                 text=paragraph.text,
-                status=prediction.status,
+                status="abstained" if reason else prediction.status,
+                reason=reason,
             )
-            for paragraph, prediction in zip(paragraphs, islice(predictions, len(paragraphs)), strict=True)
+            for paragraph, (prediction, reason) in zip(paragraphs, islice(answers, len(paragraphs)), strict=True)
         ]
         for line in rejected:
             rows.append(ResultRow(**origin, id=f"{record.id}-line-{line.line}", text=line.text, reason=line.reason))
@@ -174,7 +195,7 @@ def _with_title(record: InputRecord) -> InputRecord:
 
 def _explain(rows: Sequence[dict[str, Any]], classifier: Classifier) -> None:
     """Adds `why` to the rows that the model has judged."""
-    judged = [row for row in rows if row["status"] != "rejected"]
+    judged = [row for row in rows if row["scores"]]
     if not judged:
         return
     reasons = classifier.explain([row["text"] for row in judged], [row["themes"] + row["undecided"] for row in judged])
@@ -206,7 +227,7 @@ def _roll_up(results: Sequence[ResultRow], text: bool) -> dict[str, Any]:
         language_sizes[result.language] += len(result.text)
         counts.update(result.themes)
     themes = [name for name, _ in counts.most_common()]
-    undecided = not themes and any(result.undecided for result in judged)
+    abstained = not themes and any(result.status == "abstained" for result in judged)
     first = results[0]
     return {
         "id": first.article,
@@ -217,7 +238,7 @@ def _roll_up(results: Sequence[ResultRow], text: bool) -> dict[str, Any]:
         "themes": themes,
         "shares": {name: round(counts[name] / len(judged), 4) for name in themes},
         "evidence": {name: _evidence(judged, name, text) for name in themes},
-        "status": "rejected" if not judged else "abstained" if undecided else "classified",
+        "status": "rejected" if not judged else "abstained" if abstained else "classified",
         "model": first.model,
     }
 

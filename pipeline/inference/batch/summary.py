@@ -10,6 +10,13 @@ import msgspec
 
 from pipeline.core.schemas import ResultRow
 
+NOT_JUDGED = {
+    "script": "rows abstained: their letters are of no language that the model knows, or were lost; "
+    "see that the input is what it should be, and give --encoding if it was read in a wrong one",
+    "language": "rows abstained: the model has not learnt their language; where it was told wrongly, give it in the "
+    "input's field `language`",
+}
+"""What to do about rows that were not judged, by their reason."""
 _POSITION = re.compile(r"^(sheet '[^']*'( row \d+)?|lines? \d+( to \d+)?|(row|record|item) \d+): ")
 
 
@@ -39,9 +46,11 @@ class BatchCounts(msgspec.Struct):
         self.records += 1
         for row in rows:
             _add(self.statuses, row.status)
-            if row.status == "rejected":
+            if row.reason:
                 _add(self.reasons, row.reason)
-            else:
+            if row.status == "abstained" and row.reason:
+                self.add_note(NOT_JUDGED[row.reason])
+            if row.status != "rejected":
                 _add(self.languages, row.language)
                 for theme in row.themes:
                     _add(self.themes, theme)
