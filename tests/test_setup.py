@@ -156,7 +156,7 @@ def _wheel(folder: Path, name: str, version: str) -> Path:
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         info = f"{name}-{version}.dist-info"
-        extras = "Provides-Extra: dev\nProvides-Extra: pipeline\n"
+        extras = "Provides-Extra: dev\nProvides-Extra: formats\nProvides-Extra: pipeline\n"
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + extras)
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
