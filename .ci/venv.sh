@@ -40,6 +40,11 @@ case " $SUPPORTED " in
 esac
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     stop "$python has no venv module: install it (on Debian and Ubuntu: apt install python$found-venv)"
+"$python" -c 'import fcntl; fcntl.flock(open("requirements.lock", "ab"), fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null ||
+    stop "$PWD knows no file locks, which DVC and MLflow need (a network folder?): clone to a local disk"
+temporary=${TMPDIR:-/tmp}
+free=$("$python" -c 'import shutil, sys; print(shutil.disk_usage(sys.argv[1]).free // 10**6)' "$temporary")
+[ "$free" -ge 4000 ] || stop "$temporary has $free MB free; expected 4000: name another folder (TMPDIR=/var/tmp make repro)"
 
 echo "Python $found ($(command -v "$python")) goes into .venv, with all that requirements.lock pins: some minutes"
 [ "$(version .venv/bin/python)" = "$found" ] && keep= || keep=--clear  # libraries of another Python are of no use

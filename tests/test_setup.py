@@ -73,11 +73,13 @@ def test_the_lock_holds_for_each_python(python: str, system: str) -> None:
             assert f"{python}.0" in SpecifierSet(allowed), name
 
 
-def _fake_python(version: str, venv: bool = True) -> str:
+def _fake_python(version: str, venv: bool = True, locks: bool = True, free: int = 4000) -> str:
     """Answers what the script asks of a Python, and fails to make a venv."""
     return f"""case $2 in
     *version_info*) echo {version} ;;
     *ensurepip*) exit {0 if venv else 1} ;;
+    *flock*) exit {0 if locks else 1} ;;
+    *disk_usage*) echo {free} ;;
     *) exit 9 ;;
 esac
 """
@@ -130,12 +132,22 @@ REMEDY = "expected 3.11 to 3.14: install one, or name it (make PYTHON=python3.13
             _fake_python("3.14", venv=False),
             "python3 has no venv module: install it (on Debian and Ubuntu: apt install python3.14-venv)",
         ),
+        (
+            "python3",
+            _fake_python("3.14", locks=False),
+            "{folder} knows no file locks, which DVC and MLflow need (a network folder?): clone to a local disk",
+        ),
+        (
+            "python3",
+            _fake_python("3.14", free=100),
+            "/tmp has 100 MB free; expected 4000: name another folder (TMPDIR=/var/tmp make repro)",
+        ),
         ("git", BROKEN, "git does not run: install it (on Debian and Ubuntu: apt install git)"),
     ],
 )
 def test_what_is_missing_is_named_in_one_line(tmp_path: Path, name: str, script: str, line: str) -> None:
     pythons = {"python3": _fake_python("3.14"), name: script}
-    assert set_up(tmp_path, pythons) == (1, "", f"make: {line}\n")
+    assert set_up(tmp_path, pythons) == (1, "", f"make: {line.format(folder=tmp_path)}\n")
 
 
 @pytest.mark.parametrize(
