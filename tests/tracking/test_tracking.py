@@ -149,6 +149,7 @@ def test_a_run_holds_what_there_is_to_know(made: Project) -> None:
     assert not [name for name in params if name.startswith(("names", "encoder", "epochs"))]
     metrics = dict(rows(store, f"select key, value from latest_metrics where run_uuid = '{run}'"))
     headline = json.loads((made.folder / "reports/metrics/tfidf.json").read_text())["tfidf"]
+    measured = headline.pop("measured")
     assert headline.items() <= metrics.items()
     assert {
         "f1_kk/education",
@@ -158,7 +159,7 @@ def test_a_run_holds_what_there_is_to_know(made: Project) -> None:
         "f1_high/education",
     } <= metrics.keys()
     tagged = dict(rows(store, f"select key, value from tags where run_uuid = '{run}'"))
-    assert (tagged["device"], tagged["precision"]) == ("cpu", "float64")
+    assert (tagged["device"], tagged["precision"], tagged["measured"]) == ("cpu", "float64", measured)
     assert {"digest.data", "digest.stages", "digest.model", "git.commit", "git.dirty"} <= tagged.keys()
     assert rows(store, "select name, count(*) from datasets group by name") == [("gold", 1), ("labelled", 1)]
     linked = rows(
