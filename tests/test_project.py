@@ -41,6 +41,16 @@ def test_no_pickle_on_any_path() -> None:
         assert not found, path
 
 
+def test_modules_and_functions_stay_short() -> None:
+    """CONTRIBUTING.md says how long they may be."""
+    for path in CODE:
+        text = path.read_text()
+        assert text.count("\n") <= 250, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 40, f"{path}: {node.name}"
+
+
 def test_a_room_s_init_holds_a_docstring_only() -> None:
     """Whatever stands there is loaded by each stage that uses one module of the room, and dvc.yaml names modules."""
     for path in CODE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import md5
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,24 +92,20 @@ def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> Tr
     """
     behind = lineage(stages, model)
     outs = {paths.lock.parent / path: digest for path, digest in lineage_outs(behind).items()}
-    commits = [paths.committed.get(digest) for digest in outs.values()]
     labelled, labels, folds = (paths.data / name for name in ("labelled.jsonl", "labels.json", "folds.jsonl"))
     scored, folder = paths.data / "scored" / f"{model}.jsonl", paths.models / model
     report, challenge = paths.reports / model, paths.reports / "challenge" / model
-    if md5(read_bytes(scored), usedforsecurity=False).hexdigest() != outs.get(scored):
-        # The parameters in dvc.lock would be those of another result.
+    if md5(read_bytes(scored), usedforsecurity=False).hexdigest() != outs.get(scored):  # nor are the params its own
         raise UserError(f"{scored}: not what dvc.lock says was made; run `dvc repro` or `dvc checkout`")
     digests = {path.name: file_sha256(path) for path in (labelled, labels, folds, scored)}
     data_digest = digest_of([digests[path.name] for path in (labelled, labels, folds)])
     tags = {"model": model, "digest.data": data_digest, "digest.stages": digest_of(behind), **paths.tags}
-    for path in [*report.rglob("*"), *challenge.rglob("*")]:
-        if path.is_file():
-            digests[path.relative_to(paths.reports).as_posix()] = file_sha256(path)
+    written = (path for place in (report, challenge) for path in place.rglob("*") if path.is_file())
+    digests |= {path.relative_to(paths.reports).as_posix(): file_sha256(path) for path in written}
     if folder.is_dir():
         manifest = check_manifest(folder, "model")
         tags |= {"digest.model": manifest.digest, **manifest.facts.get("hardware", {})}
     params, figures = lineage_params(behind), read_json(report / "scores.json", dict[str, Any])
-    names = read_json(labels, Labels)
     tags[MEASURED] = ", ".join(figures[MEASURED])
     key = digest_of([model, params, digests, tags.get("digest.model")])
     kinds = Counter(f"{row.provenance}_rows" for row in read_jsonl(labelled, LabelledRow))
@@ -117,9 +113,9 @@ def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> Tr
         model=model,
         name=f"{model}-{tags.get('digest.model', key)[:8]}",
         key=key,
-        made=max((when for when in commits if when), default=None) if all(commits) else None,
+        made=_made([paths.committed.get(digest) for digest in outs.values()]),
         params=params,
-        metrics=_metrics(figures, names, challenge / "dev.json"),
+        metrics=_metrics(figures, read_json(labels, Labels), challenge / "dev.json"),
         curves=_curves(paths.data / "curves" / f"{model}.jsonl"),
         tags=tags,
         rows={"labelled": {"rows": kinds.total(), **kinds}, "gold": {n: figures[n] for n in ("rows", "articles")}},
@@ -128,6 +124,12 @@ def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> Tr
         folder=folder if folder.is_dir() else None,
         stored=outs.get(folder, ""),
     )
+
+
+def _made(committed: Sequence[int | None]) -> int | None:
+    """When the last of a result's outputs came into a commit; None if one never did."""
+    times = [when for when in committed if when]
+    return max(times, default=None) if len(times) == len(committed) else None
 
 
 def digest_of(value: Any) -> str:
