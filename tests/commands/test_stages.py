@@ -184,7 +184,7 @@ def test_dvc_shows_metrics_plots_and_experiments(fresh: Project) -> None:
 
 
 def test_metrics_of_one_model_change_with_its_stages_alone(fresh: Project) -> None:
-    fresh.replace("configs/tfidf.yaml", "C: 10", "C: 0.1")
+    fresh.replace("configs/tfidf.yaml", "C: 10", "C: 2")
     assert fresh.repro("evaluate@tfidf") == ["crossval@tfidf", "evaluate@tfidf"]
     changed = json.loads(fresh.run("dvc", "metrics", "diff", "--json"))
     assert list(changed) == ["reports/metrics/tfidf.json"]
