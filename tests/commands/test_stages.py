@@ -203,12 +203,12 @@ def test_a_copy_of_dvcs_own_says_what_git_has_to_know(fresh: Project) -> None:
     fresh.run("dvc", "exp", "run", "--temp", "label")
 
 
-def test_all_models_classify_as_a_user_would(project: Project) -> None:
+def test_all_models_classify_as_a_user_would(fresh: Project) -> None:
     for model in ("tfidf", "transformer", "compact", "cascade"):
-        project.run("taqyryp", "classify", "seeds/articles", "--model", f"models/{model}", "-o", f"{model}.jsonl")
-        rows = [json.loads(line) for line in (project.folder / f"{model}.jsonl").read_text().splitlines()]
+        fresh.run("taqyryp", "classify", "seeds/articles", "--model", f"models/{model}", "-o", f"{model}.jsonl")
+        rows = [json.loads(line) for line in (fresh.folder / f"{model}.jsonl").read_text().splitlines()]
         assert sum(row["status"] != "rejected" for row in rows) == 65
-        (project.folder / f"{model}.jsonl").unlink()
+        (fresh.folder / f"{model}.jsonl").unlink()
 
 
 OTHER_PROCESSORS = {
