@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import resource
 import signal
 import sqlite3
@@ -479,7 +480,7 @@ def test_stdin_and_stdout(folder: Path, tmp_path: Path) -> None:
 
 def test_a_closed_pipe_ends_quietly(folder: Path, tmp_path: Path) -> None:
     source = many(tmp_path / "n.jsonl", parts=4)
-    line = " ".join(command(source, "--model", folder, "-o", "-"))
+    line = shlex.join(command(source, "--model", folder, "-o", "-"))
     done = subprocess.run(["bash", "-c", f"{line} | head -1"], cwd=ROOT, capture_output=True, check=True)
     assert done.stdout.count(b"\n") == 1
     assert b"Traceback" not in done.stderr
