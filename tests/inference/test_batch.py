@@ -6,8 +6,8 @@ import csv
 import io
 import json
 import os
-import shlex
 import resource
+import shlex
 import signal
 import sqlite3
 import subprocess
