@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipeline.core.io import read_jsonl
 from pipeline.core.manifest import write_manifest
@@ -13,6 +14,9 @@ from pipeline.core.schemas import LabelledRow, Labels, Paragraph
 
 ROOT = Path(__file__).parent.parent
 THEMES = ("education", "prevention", "meritocracy", "digitalisation")
+
+settings.register_profile("untimed", deadline=None)  # 200 ms an example is too little beside other work
+settings.load_profile("untimed")
 
 # An outer `dvc repro`, experiment or MLflow would lead the tests' own pipelines to the wrong repository or store.
 for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_"))]:
