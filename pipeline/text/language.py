@@ -16,7 +16,7 @@ from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.text.scripts import has_neighbours_letters, is_plain, is_unreadable, main_script
+from pipeline.text.scripts import KAZAKH, has_neighbours_letters, is_plain, is_unreadable, main_script
 from pipeline.text.transliteration import is_kazakh_arabic, latin_to_cyrillic
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ _LATIN_RARE = re.compile("[vfx]|c(?!h)", re.IGNORECASE)
 # Crimean Tatar, which Qazaq Latin is taken for, has few readers here; Turkish and Turkmen lack letters that Kazakh has
 _CONFUSED_WITH_IT, _WITHOUT_OWN_LETTERS = "crh", ("tr", "tk")
 _OWN_LETTERS = re.compile("[qǵńŋū]", re.IGNORECASE)
+# Of Kazakh's own letters, and of those that Kyrgyz lacks, so many that py3langid says nothing else: of 2,771 texts none,
+# with six for ten 2 of 3,550 (Russian ones full of Kazakh names). Half of Kazakh's lines are told so in 2 µs for 38.
+_KAZAKH, _NOT_KYRGYZ = (re.compile(f"[{letters}]", re.IGNORECASE) for letters in (KAZAKH, "ғқұ"))
+_ENOUGH, _ENOUGH_NOT_KYRGYZ = 10, 2
 # Letters of Russian that its neighbours lack
 _NEVER = {"uk": "ыэёъ", "be": "ищъ", "bg": "ыэё", "sr": "ыэёъщйюя", "mk": "ыэёъщйюя"}
 # Kazakh typed without its own letters looks like Kyrgyz but for these (4% of such Kazakh, 84% of such Kyrgyz have one)
@@ -60,7 +64,7 @@ def detect(text: str, fallback: str = UNDETERMINED) -> str:
         return fallback
     head = text[:_READ]
     if is_plain(head):
-        return _named(head, _cyrillic(), fallback)
+        return "kk" if _is_surely_kazakh(head) else _named(head, _cyrillic(), fallback)
     if is_unreadable(head):
         return UNDETERMINED
     if script := kazakh_script(head):
@@ -87,6 +91,10 @@ def _named(head: str, identifier: LanguageIdentifier, fallback: str) -> str:
     if other != best and lead >= enough and not _speaks_against(other, head):
         return other
     return best if score - runner_up >= _LEAD else fallback
+
+
+def _is_surely_kazakh(head: str) -> bool:
+    return len(_KAZAKH.findall(head)) >= _ENOUGH and len(_NOT_KYRGYZ.findall(head)) >= _ENOUGH_NOT_KYRGYZ
 
 
 def _speaks_against(language: str, head: str) -> bool:
