@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 
 from pipeline.inference.batch.shards import cut_shards
-from pipeline.inference.readers.files import ReadMeter
+from pipeline.inference.readers.files import ReadMeter, find_sources
 from pipeline.inference.readers.formats import read_records
 from pipeline.inference.readers.schema import Fields
 
@@ -120,7 +120,7 @@ def handed_out(count: int = 20_000) -> float:
     with TemporaryDirectory() as folder:
         rows, meter = written(count, Path(folder)), ReadMeter()
         began = time.perf_counter()
-        for _ in cut_shards(read_records([rows], None, Fields(), None, meter), b"", meter):
+        for _ in cut_shards(read_records(find_sources([rows], None, meter), None, Fields(), None), b"", meter):
             pass
         return count / (time.perf_counter() - began)
 

@@ -11,7 +11,7 @@ from pipeline.core.errors import UserError
 
 SOME_QUARANTINED, NOTHING_CLASSIFIED, INTERRUPTED = 3, 4, 130
 """Exit codes; 1 is a user's error, 2 click's for a command line that it can't read."""
-PASSED_ON = ("inputs", "out", "format", "encoding", "workers", "cache", "quarantine", "summary")
+PASSED_ON = ("inputs", "out", "format", "encoding", "workers", "cache", "quarantine", "summary", "engine", "address")
 """Options that a batch takes as they are."""
 
 TABS = {"tab": "\t", "\\t": "\t"}
@@ -51,6 +51,10 @@ TABS = {"tab": "\t", "\\t": "\t"}
 @click.option("--explain", is_flag=True, help="Add why: words that weighed, rules, nearest training paragraphs.")
 @click.option("--no-text", is_flag=True, help="Leave the text out of the rows.")
 @click.option("--workers", type=click.IntRange(0), help="Processes.  [default: by cores and model]")
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", help="ray: the machines of a Ray cluster."
+)
+@click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster.  [default: one on this machine alone]")
 @click.option("--cache", type=FILE, help="Folder that remembers scores from run to run.")
 @click.option("--quarantine", type=FILE, help="What could not be classified.  [default: OUT's name, .quarantine.jsonl]")
 @click.option("--summary", type=FILE, help="The counts as JSON.")
@@ -66,7 +70,8 @@ def classify(**given: Any) -> None:
     \b
     taqyryp classify seeds/articles -o themes.jsonl
     """
-    from pipeline.inference.batch.job import BatchRequest, run_batch
+    from pipeline.inference.batch.job import run_batch
+    from pipeline.inference.batch.request import BatchRequest
     from pipeline.inference.batch.rows import BatchOptions
     from pipeline.inference.classifier import PredictOptions
     from pipeline.inference.readers.schema import Fields

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow
 import pytest
 from click.testing import CliRunner
@@ -27,7 +28,7 @@ from pipeline import Classifier
 from pipeline.classifiers import model_folder
 from pipeline.classifiers.model_folder import inspect_model_folder
 from pipeline.commands.main import main
-from pipeline.inference.batch.job import BatchRequest
+from pipeline.inference.batch.request import BatchRequest
 from pipeline.inference.batch.rows import BatchOptions, classify_batch, classify_records
 from pipeline.inference.batch.shards import SHARD_BYTES, ShardJob, Worker
 from pipeline.inference.batch.summary import column_kind, merge_kinds
@@ -565,7 +566,7 @@ def test_nothing_but_the_batch_draws_a_bar(folder: Path, tmp_path: Path, monkeyp
 
     terminal, drawn = Terminal(), []
     monkeypatch.setattr(sys, "stderr", terminal)
-    job = ShardJob(folder, inspect_model_folder(folder), BatchOptions(), tmp_path)
+    job = ShardJob(folder, inspect_model_folder(folder), BatchOptions(), tmp_path, tmp_path)
     worker = Worker(job)
     predict = worker._classifier._model.predict
 
@@ -575,7 +576,7 @@ def test_nothing_but_the_batch_draws_a_bar(folder: Path, tmp_path: Path, monkeyp
         return predict(texts)
 
     monkeypatch.setattr(worker._classifier._model, "predict", watched)
-    worker("part", [InputRecord(id="a", source="s", text=TEXTS["education"])])
+    worker("part", msgspec.json.encode(InputRecord(id="a", source="s", text=TEXTS["education"])))
     assert drawn == [False]
     assert terminal.getvalue() == "a message\n"
     assert not tqdm([], disable=None).disable, "outside of a part bars are drawn"

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pipeline import Classifier
 from pipeline.inference.batch.rows import BatchOptions, classify_batch
 from pipeline.inference.readers import values, workbooks, xml_mending
-from pipeline.inference.readers.files import ReadMeter
+from pipeline.inference.readers.files import ReadMeter, find_sources
 from pipeline.inference.readers.formats import read_records
 from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord
 from pipeline.inference.readers.xml_mending import MendedXml
@@ -34,7 +34,8 @@ RECORDS = [{"id": "a", "text": KAZAKH, "outlet": "Егемен"}, {"id": "b", "t
 
 def read(path: Path, fields: Fields | None = None, **given: Any) -> list[InputRecord]:
     meter = given.pop("meter", ReadMeter())
-    return list(read_records([path], given.get("format_"), fields or Fields(), given.get("encoding"), meter))
+    format_ = given.get("format_")
+    return list(read_records(find_sources([path], format_, meter), format_, fields or Fields(), given.get("encoding")))
 
 
 def written(folder: Path, name: str, data: bytes | str) -> Path:

@@ -21,7 +21,7 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.core.errors import UserError
-from pipeline.inference.readers.files import ReadMeter
+from pipeline.inference.readers.files import ReadMeter, find_sources
 from pipeline.inference.readers.formats import read_records
 from pipeline.inference.readers.pages import extract_article
 from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord
@@ -34,7 +34,7 @@ RECORDS = [{"id": "a", "text": KAZAKH, "outlet": "Егемен"}, {"id": "b", "t
 def read(
     *inputs: Path, format_: str | None = None, fields: Fields | None = None, encoding: str | None = None
 ) -> list[InputRecord]:
-    return list(read_records(inputs, format_, fields or Fields(), encoding, ReadMeter()))
+    return list(read_records(find_sources(inputs, format_, ReadMeter()), format_, fields or Fields(), encoding))
 
 
 def lines(*rows: object) -> bytes:

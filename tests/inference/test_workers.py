@@ -17,6 +17,7 @@ import pytest
 from pipeline.classifiers.model_folder import inspect_model_folder
 from pipeline.core.errors import UserError
 from pipeline.inference.batch import job, shards, workers
+from pipeline.inference.batch.request import BatchRequest
 from pipeline.inference.batch.rows import BatchOptions
 from pipeline.inference.batch.workers import Allowance, control_groups, find_allowance, plan_workers
 from tests.conftest import ROOT
@@ -186,7 +187,7 @@ def test_workers_fit_into_cores_and_memory(
 def test_the_summary_says_that_memory_was_short(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "find_allowance", lambda: Allowance(4, GB // 4))
     said: list[str] = []
-    request = job.BatchRequest([ROOT / "seeds/articles"], tmp_path / "o.jsonl", folder)
+    request = BatchRequest([ROOT / "seeds/articles"], tmp_path / "o.jsonl", folder)
     job.run_batch(request, said.append)
     assert " rows/s; 1 of 4 workers, as each takes 0.1" in said[-1].splitlines()[-1]
     monkeypatch.setattr(job, "find_allowance", lambda: Allowance(1, GB // 4))
@@ -213,7 +214,7 @@ def test_the_command_runs_without_what_linux_has(folder: Path, tmp_path: Path, m
     (tmp_path / "in/a.txt").write_text("Мектеп оқушыларына адалдық сабағы өтті.")
     (tmp_path / "in/loop").symlink_to(tmp_path / "in")
     said: list[str] = []
-    job.run_batch(job.BatchRequest([tmp_path / "in"], tmp_path / "o.jsonl", folder), said.append)
+    job.run_batch(BatchRequest([tmp_path / "in"], tmp_path / "o.jsonl", folder), said.append)
     parts, out = tmp_path / "o.jsonl.parts", tmp_path / "o.jsonl"
     assert said[0] == f"{parts}: cannot be locked (No locks available); see to it that no other process writes {out}"
     assert "a link to a folder that is read already 1" in said[1]
@@ -228,13 +229,13 @@ def test_a_worker_needs_no_glibc(failure: type[Exception], folder: Path, monkeyp
 
     monkeypatch.setattr(ctypes, "CDLL", no_library)
     checked = inspect_model_folder(folder)
-    assert shards.Worker(shards.ShardJob(folder, checked, BatchOptions(), folder))
+    assert shards.Worker(shards.ShardJob(folder, checked, BatchOptions(), folder, folder))
 
 
 def test_an_input_by_another_name_is_no_output(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "news.jsonl").write_text('{"text": "a"}\n')
     (tmp_path / "News.jsonl").hardlink_to(tmp_path / "news.jsonl")  # one file, as where case does not count
-    request = job.BatchRequest([tmp_path / "news.jsonl"], tmp_path / "News.jsonl", folder)
+    request = BatchRequest([tmp_path / "news.jsonl"], tmp_path / "News.jsonl", folder)
     with pytest.raises(UserError, match=r"News\.jsonl: lies in the input .*/news\.jsonl; write it elsewhere"):
         job.run_batch(request, print)
 

@@ -1,7 +1,8 @@
 """The work cut into shards that any process can do, each committed once, whole, under a name that says what it is.
 
-A shard's name holds the digest of its records, the model and the options. So a run that was killed goes on with the
-shards that are there, and another input, model or option finds none that fits.
+A shard's name holds its place, and the digest of its records, the model and the options. So a run that was killed goes
+on with the shards that are there, and another input, model or option finds none that fits. The engines that have
+shards done are in `processes` and `cluster`.
 """
 
 from __future__ import annotations
@@ -9,52 +10,60 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import signal
 import sys
-import threading
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stderr, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
-from itertools import chain, count, islice
-from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import msgspec
 
 from pipeline.classifiers.model_folder import ModelInfo
-from pipeline.core.io import atomic_write
 from pipeline.core.schemas import Record
+from pipeline.core.storage import put
 from pipeline.inference.batch.rows import BatchOptions, BatchRows, classify_batch
 from pipeline.inference.batch.summary import BatchCounts
 from pipeline.inference.classifier import Classifier
-from pipeline.inference.readers.files import ReadMeter
-from pipeline.inference.readers.schema import InputRecord
+from pipeline.inference.readers.files import ReadMeter, Source
+from pipeline.inference.readers.formats import read_records
+from pipeline.inference.readers.schema import Fields, InputRecord
+from pipeline.inference.readers.splits import Split
 
-SHARD_VERSION = 3
+SHARD_VERSION = 4
 """Changes whenever the same records and options give other rows, or a shard's file another content."""
 SHARD_BYTES = 2**18
 """Bytes of records: some 300 paragraphs, ten seconds of the transformer's work."""
 SHARD_SECTIONS = ("rows", "articles", "quarantined")
 """What a shard's file holds after its header, in this order."""
+ID_BYTES = 8
+"""Of an id's digest, to count ids that repeat."""
+_RECORDS = msgspec.json.Decoder(InputRecord)
 M_ARENA_MAX = -8
 """Of glibc's malloc.h."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Some records; no others have this `name`, and `read` is how many bytes of the inputs had been read."""
+    """Some records as lines of JSON; no others have this `name`.
+
+    `ids` are `ID_BYTES` of each id's digest, `read` the bytes of the inputs that were read for it, and `notes` what was
+    seen there that is no record.
+    """
 
     name: str
-    records: Sequence[InputRecord]
+    records: bytes
+    ids: bytes
     read: int
+    notes: dict[str, int]
+
+
+Done = tuple[Shard, BatchCounts]
+"""A shard that is committed, without its records, and what it counts."""
 
 
 class WorkerError(Exception):
-    """A worker process was killed."""
+    """Workers were killed, or can't do a shard."""
 
 
 class ShardHeader(Record, frozen=True):
@@ -65,7 +74,7 @@ class ShardHeader(Record, frozen=True):
 
 
 class ShardJob(Record, frozen=True):
-    """What a worker needs: the model's folder, the options, and the folder that shards come from and go to.
+    """What a worker needs: the model's folder, the options, the folder that shards go to, one for what waits for them.
 
     `checked` is what `inspect_model_folder` returned: the parent process checks the model's files once for all workers.
     """
@@ -74,6 +83,7 @@ class ShardJob(Record, frozen=True):
     checked: tuple[ModelInfo, str]
     options: BatchOptions
     folder: Path
+    scratch: Path
     threads: int | None = None
     cache: Path | None = None
 
@@ -83,21 +93,39 @@ class ShardJob(Record, frozen=True):
         return msgspec.json.encode([SHARD_VERSION, self.checked[1], self.options])
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How inputs become shards: as the user said they are to be read, and the job's `key`."""
+
+    format: str | None
+    fields: Fields
+    encoding: str | None
+    key: bytes
+
+    def shards_of(self, number: int, split: Split) -> Iterator[Shard]:
+        """The shards of the split of that number."""
+        meter = next((source.meter for source in split if isinstance(source, Source)), ReadMeter())
+        records = read_records(split, self.format, self.fields, self.encoding)
+        for place, shard in enumerate(cut_shards(records, self.key, meter)):
+            yield replace(shard, name=f"{number:07d}-{place:07d}-{shard.name}")
+
+
 def cut_shards(records: Iterable[InputRecord], key: bytes, meter: ReadMeter) -> Iterator[Shard]:
-    """Shards of about `SHARD_BYTES`, a record always whole."""
-    stream, encoder = iter(records), msgspec.json.Encoder()
-    for number in count():
-        batch, size, digest = [], 0, hashlib.blake2b(key, digest_size=12)
-        for record in stream:
-            line = encoder.encode(record)
-            digest.update(b"\n" + line)
-            batch.append(record)
-            size += len(line)
-            if size >= SHARD_BYTES:
-                break
-        if not batch:
-            return
-        yield Shard(f"{number:07d}-{digest.hexdigest()}", batch, meter.read)
+    """Shards of about `SHARD_BYTES`, a record always whole, named by the digest alone."""
+    stream, encoder, read = iter(records), msgspec.json.Encoder(), meter.read
+    record = next(stream, None)
+    while record is not None:
+        lines, ids, size = list[bytes](), list[bytes](), 0
+        while record is not None and size < SHARD_BYTES:
+            lines.append(encoder.encode(record))
+            ids.append(hashlib.blake2b(record.id.encode(), digest_size=ID_BYTES).digest())
+            size += len(lines[-1])
+            record = next(stream, None)  # one ahead, so that the last shard has what was seen behind its records
+        payload = b"\n".join(lines)
+        digest = hashlib.blake2b(key + b"\n" + payload, digest_size=12).hexdigest()
+        yield Shard(digest, payload, b"".join(ids), meter.read - read, dict(meter.notes))
+        read = meter.read
+        meter.notes.clear()
 
 
 class Worker:
@@ -110,15 +138,15 @@ class Worker:
         self._job = job
         self._classifier = Classifier(job.model, job.checked, job.threads, job.cache)
 
-    def __call__(self, name: str, records: Sequence[InputRecord]) -> None:
-        """Commits the shard of that name."""
+    def __call__(self, name: str, records: bytes) -> bytes:
+        """Commits the shard of that name; returns what it counts, as JSON."""
         try:
             with redirect_stderr(StringIO()) as messages:  # which is no terminal: no bar is drawn under the batch's own
-                batch = classify_batch(records, self._classifier, self._job.options)
+                batch = classify_batch(_RECORDS.decode_lines(records), self._classifier, self._job.options)
         finally:
             sys.stderr.write(messages.getvalue())
-        with atomic_write(self._job.folder / name) as temporary, temporary.open("wb") as file:
-            file.writelines(_encoded(batch))
+        put(self._job.folder / name, b"".join(_encoded(batch)))
+        return msgspec.json.encode(batch.counts)
 
 
 def _encoded(batch: BatchRows) -> list[bytes]:
@@ -126,6 +154,21 @@ def _encoded(batch: BatchRows) -> list[bytes]:
     lines = {name: encoder.encode_lines(getattr(batch, name)) for name in SHARD_SECTIONS}
     header = ShardHeader(sizes={name: len(data) for name, data in lines.items()}, counts=batch.counts)
     return [encoder.encode_lines([header]), *lines.values()]
+
+
+def done(shard: Shard, counts: bytes) -> Done:
+    """A shard with what its worker counted, as JSON."""
+    return _done(shard, msgspec.json.decode(counts, type=BatchCounts))
+
+
+def done_before(shard: Shard, job: ShardJob) -> Done:
+    """A shard that an earlier run has committed."""
+    return _done(shard, shard_counts(job.folder / shard.name))
+
+
+def _done(shard: Shard, counts: BatchCounts) -> Done:
+    counts.add(BatchCounts(notes=shard.notes))
+    return replace(shard, records=b""), counts
 
 
 def shard_counts(path: Path) -> BatchCounts:
@@ -140,84 +183,3 @@ def read_section(path: Path, name: str) -> bytes:
         sizes = msgspec.json.decode(file.readline(), type=ShardHeader).sizes
         file.seek(sum(sizes[before] for before in SHARD_SECTIONS[: SHARD_SECTIONS.index(name)]), os.SEEK_CUR)
         return file.read(sizes[name])
-
-
-def run_shards(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterator[Shard]:
-    """Each shard in order once it is committed; one that an earlier run had committed is not done again.
-
-    A job of a single shard is done in this process: starting another takes longer.
-
-    Raises:
-        WorkerError: if a worker was killed.
-    """
-    stream = iter(shards)
-    first = list(islice(stream, 2))
-    stream = chain(first, stream)
-    yield from _run_here(stream, job) if workers == 1 or len(first) < 2 else _run_in_pool(stream, job, workers)
-
-
-def _run_here(shards: Iterable[Shard], job: ShardJob) -> Iterator[Shard]:
-    worker: Worker | None = None
-    for shard in shards:
-        if not (job.folder / shard.name).exists():
-            worker = worker or Worker(job)
-            worker(shard.name, shard.records)
-        yield shard
-
-
-def _run_in_pool(shards: Iterable[Shard], job: ShardJob, workers: int) -> Iterator[Shard]:
-    """At most two shards for each worker are under way: the next is ready, and memory stays bounded."""
-    under_way: deque[tuple[Shard, Future[None] | None]] = deque()
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (job,))
-    try:
-        for shard in shards:
-            done_before = (job.folder / shard.name).exists()
-            under_way.append((shard, None if done_before else _submit(shard, job, pool)))
-            yield from _finished(under_way, keep=2 * workers)
-        yield from _finished(under_way, keep=0)
-    except BrokenProcessPool as error:
-        raise WorkerError("a worker died, perhaps for lack of memory") from error
-    except KeyboardInterrupt:
-        for child in active_children():  # or leaving waits until the shards under way are done
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _submit(shard: Shard, job: ShardJob, pool: ProcessPoolExecutor) -> Future[None]:
-    """Records go by file and only names through the pipe: a worker killed amid a long message would hang the pool."""
-    waiting = job.folder / f".{shard.name}.asked"
-    waiting.write_bytes(msgspec.json.encode(shard.records))
-    return pool.submit(_work, shard.name, waiting)
-
-
-def _finished(under_way: deque[tuple[Shard, Future[None] | None]], keep: int) -> Iterator[Shard]:
-    while len(under_way) > keep:
-        shard, future = under_way.popleft()
-        if future:
-            future.result()
-        yield shard
-
-
-_WORKER: list[Worker] = []
-"""Of this process, if it belongs to a pool."""
-
-
-def _start_worker(job: ShardJob) -> None:
-    """Makes a process a worker: it leaves interrupts to the parent, and ends when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    _WORKER.append(Worker(job))
-
-
-def _leave_with_parent() -> None:
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
-
-
-def _work(name: str, waiting: Path) -> None:
-    (worker,) = _WORKER
-    worker(name, msgspec.json.decode(waiting.read_bytes(), type=list[InputRecord]))
-    waiting.unlink()

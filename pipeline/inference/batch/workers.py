@@ -31,12 +31,18 @@ def plan_workers(model: Path, asked: int | None, allowance: Allowance) -> tuple[
     36 paragraphs a second, two do 38 and take twice the memory.
     """
     cores, memory = allowance
-    by_cores = max(1, cores // (4 if (model / "encoder").is_dir() else 1))
-    each = WORKER_BYTES + FOLDER_TIMES * sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
+    cores_each, each = needs(model)
+    by_cores = max(1, cores // cores_each)
     workers = asked or max(1, min(by_cores, int((memory - READER_BYTES) // each)))
     limited = f"{workers} of {by_cores} workers, as each takes {each / 1e9:.2f} of {memory / 1e9:.1f} GB of memory"
     note = "" if asked or workers == by_cores else f"{limited}; --workers overrides"
     return workers, max(1, cores // (asked or by_cores)), note
+
+
+def needs(model: Path) -> tuple[int, int]:
+    """Cores and bytes of memory of one worker."""
+    size = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
+    return 4 if (model / "encoder").is_dir() else 1, WORKER_BYTES + FOLDER_TIMES * size
 
 
 def find_allowance() -> Allowance:

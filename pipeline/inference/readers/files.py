@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pipeline.core.errors import UserError
 from pipeline.inference.readers.kinds import INPUT_ENDINGS
@@ -48,11 +48,24 @@ class ReadMeter:
     notes: Counter[str] = field(default_factory=Counter)
 
 
+class Range(NamedTuple):
+    """A part of a source, from `begin` up to `end`, in bytes of lines or row groups of Parquet.
+
+    `first` is the number of its first line or row, `is_html` what the source's first records show of its texts.
+    """
+
+    begin: int
+    end: int
+    first: int
+    is_html: bool
+
+
 @dataclass(frozen=True)
 class Source:
     """Something to read: `name` for rows and messages, `stem` for ids, `format` by its ending ("" if it has none).
 
-    `member` is a file in the zip archive at `path`, `packed` the ending of what else has to be unpacked.
+    `member` is a file in the zip archive at `path`, `packed` the ending of what else has to be unpacked, `size` what it
+    takes on disk in bytes. Of a source with a `range` that alone is read, and `format` is what it is.
     """
 
     name: str
@@ -62,6 +75,8 @@ class Source:
     meter: ReadMeter = field(repr=False)
     member: str = ""
     packed: str = ""
+    size: int = 0
+    range: Range | None = None
 
     @contextmanager
     def open(self) -> Iterator[Any]:
@@ -99,7 +114,7 @@ def find_sources(inputs: Sequence[Path], format_: str | None, meter: ReadMeter) 
     """
     files = [(path, name, *_size_or_reason(path)) for given in inputs for path, name in _files_of(given)]
     meter.total = sum(size for _, _, size, _ in files)
-    for path, name, _, reason in files:
+    for path, name, size, reason in files:
         if path == STDIN:
             if format_ is None:
                 raise UserError("-: say what comes in, for instance --format jsonl")
@@ -109,7 +124,7 @@ def find_sources(inputs: Sequence[Path], format_: str | None, meter: ReadMeter) 
         elif path.suffix.lower() == ".zip":
             yield from _zip_members(path, name, meter)
         else:
-            yield _source(name, path, meter)
+            yield _source(name, path, meter, size)
 
 
 def _files_of(path: Path) -> list[tuple[Path, str]]:
@@ -167,7 +182,7 @@ def _size_or_reason(path: Path) -> tuple[int, str]:
     return status.st_size, "" if stat.S_ISREG(status.st_mode) else "a pipe or device, no file"
 
 
-def _source(name: str, path: Path, meter: ReadMeter, member: str = "") -> Source | InputRecord:
+def _source(name: str, path: Path, meter: ReadMeter, size: int, member: str = "") -> Source | InputRecord:
     """How to read a file, by its endings."""
     bare, packed = PurePosixPath(name), ""
     if bare.suffix.lower() in PACKED:
@@ -180,25 +195,29 @@ def _source(name: str, path: Path, meter: ReadMeter, member: str = "") -> Source
     stem = bare.stem if ending in INPUT_ENDINGS else bare.name
     # A Mac may take letters such as й apart in names, and ids have to be the same everywhere.
     format_ = INPUT_ENDINGS.get(ending, "")
-    return Source(name, unicodedata.normalize("NFC", stem), format_, path, meter, member, packed)
+    return Source(name, unicodedata.normalize("NFC", stem), format_, path, meter, member, packed, size)
 
 
 def _zip_members(path: Path, name: str, meter: ReadMeter) -> Iterator[Source | InputRecord]:
     """The files of a zip archive by name."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [(_member_name(info), info.filename) for info in archive.infolist() if not info.is_dir()]
+            members = [
+                (_member_name(info), info.filename, info.compress_size)
+                for info in archive.infolist()
+                if not info.is_dir()
+            ]
     except DAMAGED as error:
         yield InputRecord(id=path.name, source=name, reason=f"no zip archive that can be read ({error})")
         return
-    if (OFFICE, OFFICE) in members:
-        yield Source(name, path.stem, "", path, meter)
+    if OFFICE in (member for _, member, _ in members):
+        yield Source(name, path.stem, "", path, meter, size=path.stat().st_size)
         return
-    members = sorted(pair for pair in members if not PurePosixPath(pair[0]).name.startswith("."))  # as in a folder
+    members = sorted(entry for entry in members if not PurePosixPath(entry[0]).name.startswith("."))  # as in a folder
     if not members:
         yield InputRecord(id=path.name, source=name, reason="empty")
-    for shown, member in members:
-        yield _source(f"{name}/{shown}", path, meter, member)
+    for shown, member, size in members:
+        yield _source(f"{name}/{shown}", path, meter, size, member)
 
 
 def _member_name(info: zipfile.ZipInfo) -> str:

@@ -6,14 +6,13 @@ read, the record stands for the rest of the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pipeline.core.errors import RecordError, UserError
 from pipeline.inference.readers.feeds import feed_rows
-from pipeline.inference.readers.files import DAMAGED, ReadMeter, Source, find_sources
+from pipeline.inference.readers.files import DAMAGED, Source
 from pipeline.inference.readers.fragments import with_markup
 from pipeline.inference.readers.json_rows import json_rows
 from pipeline.inference.readers.kinds import HEAD_BYTES, settled_format
@@ -29,14 +28,14 @@ FEED_FIELDS = Fields(title="title", markup="html")
 
 
 def read_records(
-    inputs: Sequence[Path], format_: str | None, fields: Fields, encoding: str | None, meter: ReadMeter
+    sources: Iterable[Source | InputRecord], format_: str | None, fields: Fields, encoding: str | None
 ) -> Iterator[InputRecord]:
-    """Every text of the inputs in order, and a record with a reason for all that can't be read.
+    """Every text of the sources in order, and a record with a reason for all that can't be read.
 
     Raises:
         UserError: if an input doesn't exist, a table lacks a column that was named, or a library is missing.
     """
-    for source in find_sources(inputs, format_, meter):
+    for source in sources:
         if isinstance(source, InputRecord):
             yield source
             continue
@@ -44,14 +43,13 @@ def read_records(
         try:
             with source.open() as stream:
                 try:
-                    kind = settled_format(stream.peek(HEAD_BYTES)[:HEAD_BYTES], source.format, format_)
+                    source, columns = settled(stream, source, format_, fields)
                 except RecordError as refusal:
                     yield _failed(source, str(refusal))
                     continue
-                usual = FEED_FIELDS if kind == "feed" else fields
-                columns = replace(fields, title=fields.title or usual.title, markup=fields.markup or usual.markup)
-                records = READERS[kind](stream, replace(source, format=kind), columns, encoding)
-                for record in with_markup(records, columns.markup, meter.notes):
+                records = READERS[source.format](stream, source, columns, encoding)
+                told = source.range.is_html if source.range else None
+                for record in with_markup(records, columns.markup, source.meter.notes, told):
                     empty = False
                     yield validated(record)
         except (*DAMAGED, RecordError) as error:
@@ -60,6 +58,20 @@ def read_records(
         else:
             if empty:
                 yield _failed(source, "empty")
+
+
+def settled(stream: Any, source: Source, format_: str | None, fields: Fields) -> tuple[Source, Fields]:
+    """The source with the format to read it in, by its first bytes, and where its records have what.
+
+    Raises:
+        RecordError: if nothing reads it, or it contradicts the format that was given.
+    """
+    kind = (
+        source.format if source.range else settled_format(stream.peek(HEAD_BYTES)[:HEAD_BYTES], source.format, format_)
+    )
+    usual = FEED_FIELDS if kind == "feed" else fields
+    columns = replace(fields, title=fields.title or usual.title, markup=fields.markup or usual.markup)
+    return replace(source, format=kind), columns
 
 
 def _failed(source: Source, reason: str, id_: str = "") -> InputRecord:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -38,21 +38,17 @@ _PARAGRAPHS = re.compile(r"<(?:p|br|div)\b", re.IGNORECASE)
 
 
 def with_markup(
-    records: Iterator[InputRecord], forced: Literal["html", "text"] | None, notes: Counter[str]
+    records: Iterator[InputRecord],
+    forced: Literal["html", "text"] | None,
+    notes: Counter[str],
+    told: bool | None = None,
 ) -> Iterator[InputRecord]:
-    """The records of a source, marked as fragments of HTML if that is `forced` or one of the first looks so."""
-    first: list[InputRecord] = []
-    damage: Exception | None = None
-    size = 0
-    try:
-        while forced is None and len(first) < LOOKED_AT and size < LOOKED_AT_SIZE:
-            first.append(next(records))
-            size += len(first[-1].text)
-    except StopIteration:
-        pass
-    except (*DAMAGED, RecordError) as error:  # comes behind what was read before it
-        damage = error
-    is_html = forced == "html" or any(not record.markup and _TAG.search(record.text) for record in first)
+    """The records of a source, marked as fragments of HTML if that is `forced` or one of the first looks so.
+
+    Of a part of a source it is `told`.
+    """
+    first, damage = ([], None) if forced or told is not None else first_records(records)
+    is_html = forced == "html" or told or hold_html(first)
     for record in first:
         yield _marked(record) if is_html else record
     if damage:
@@ -64,6 +60,26 @@ def with_markup(
             if forced is None and "</" in record.text and not record.markup and _TAG.search(record.text):
                 notes[TAGS_LEFT] += 1
             yield record
+
+
+def first_records(records: Iterator[InputRecord]) -> tuple[list[InputRecord], Exception | None]:
+    """Those by which it is told whether a source holds HTML, and what kept from reading more of them."""
+    first: list[InputRecord] = []
+    size = 0
+    try:
+        while len(first) < LOOKED_AT and size < LOOKED_AT_SIZE:
+            first.append(next(records))
+            size += len(first[-1].text)
+    except StopIteration:
+        pass
+    except (*DAMAGED, RecordError) as error:  # comes behind what was read before it
+        return first, error
+    return first, None
+
+
+def hold_html(first: Iterable[InputRecord]) -> bool:
+    """Whether one of the first records looks like HTML."""
+    return any(not record.markup and _TAG.search(record.text) for record in first)
 
 
 def _marked(record: InputRecord) -> InputRecord:

@@ -18,7 +18,7 @@ import msgspec
 from pipeline.core.errors import RecordError
 from pipeline.inference.readers.files import Source
 from pipeline.inference.readers.schema import Fields, Row, look_up
-from pipeline.inference.readers.text_lines import lines_of
+from pipeline.inference.readers.text_lines import lines_of, part_of
 from pipeline.inference.readers.values import CHUNK, DEEP, JsonDecoder, JsonValues, TooLargeError, arrays_of_objects
 from pipeline.text.encodings import utf8_stream
 
@@ -29,10 +29,11 @@ _OBJECTS = msgspec.json.Decoder(dict[str, Any])
 
 
 def json_rows(stream: BinaryIO, source: Source, fields: Fields, encoding: str | None) -> Iterator[Row]:
-    """The objects of JSON, in lines or not: the first two lines tell."""
-    utf8 = utf8_stream(stream, encoding)
+    """The objects of JSON, in lines or not: the first two lines tell. A part of a source is lines in UTF-8."""
     notes = source.meter.notes
-    if _is_lines(cast(io.BufferedReader, utf8).peek(CHUNK), source.format):
+    if source.range:
+        rows = _rows_of_lines(part_of(stream, source.range), notes, source.range.first)
+    elif is_lines(cast(io.BufferedReader, utf8 := utf8_stream(stream, encoding)).peek(CHUNK), source.format):
         rows = _rows_of_lines(utf8, notes)
     else:
         rows = _rows_of_values(utf8, notes, fields)
@@ -45,7 +46,7 @@ def json_rows(stream: BinaryIO, source: Source, fields: Fields, encoding: str | 
         yield row
 
 
-def _is_lines(head: bytes, format_: str) -> bool:
+def is_lines(head: bytes, format_: str) -> bool:
     """Whether each line is an object."""
     first, _, rest = head.strip().partition(b"\n")
     if format_ == "json":
@@ -65,10 +66,10 @@ def _message(row: dict[str, Any]) -> dict[str, Any] | None:
     return {**{name: value for name, value in row.items() if name != "text_entities"}, "text": text}
 
 
-def _rows_of_lines(utf8: BinaryIO, notes: Counter[str]) -> Iterator[Row]:
+def _rows_of_lines(utf8: BinaryIO, notes: Counter[str], first: int = 1) -> Iterator[Row]:
     """A JSON object a line; lines end at line feeds alone."""
     lines, decoder = lines_of(utf8, b"\n"), JsonDecoder(notes)
-    for number in count(1):
+    for number in count(first):
         place = f"line {number}"
         try:
             line = next(lines)

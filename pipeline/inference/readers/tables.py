@@ -127,12 +127,13 @@ def parquet_rows(stream: BinaryIO, source: Source, fields: Fields, encoding: str
     import pyarrow
     from pyarrow import parquet
 
-    number = 0
+    number = source.range.first - 1 if source.range else 0
     with seekable(stream) as file:
         try:
             table = parquet.ParquetFile(file)
             check_columns(table.schema_arrow.names, source.name, fields)
-            for batch in table.iter_batches(batch_size=PARQUET_ROWS):
+            groups = range(*source.range[:2]) if source.range else range(table.num_row_groups)
+            for batch in table.iter_batches(batch_size=PARQUET_ROWS, row_groups=groups):
                 for row in batch.to_pylist():
                     number += 1
                     yield Row(number, f"row {number}", plain(row))

@@ -1,11 +1,13 @@
-"""Lines of a stream, none of them longer than a record may be."""
+"""Lines of a stream or of a part of it, none of them longer than a record may be."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from typing import Any, AnyStr
+from typing import Any, AnyStr, BinaryIO, cast
 
 from pipeline.core.errors import RecordError
+from pipeline.inference.readers.files import BUFFER, Range
 from pipeline.inference.readers.schema import MAX_RECORD
 
 
@@ -21,3 +23,25 @@ def lines_of(stream: Any, *ends: AnyStr) -> Iterator[AnyStr]:
         return line
 
     return iter(read_line, ends[0][:0])  # unlike a generator, it goes on after an exception
+
+
+def part_of(stream: BinaryIO, part: Range) -> BinaryIO:
+    """That part of a stream as one of its own."""
+    stream.seek(part.begin)
+    return cast(BinaryIO, io.BufferedReader(_Window(stream, part.end - part.begin), BUFFER))
+
+
+class _Window(io.RawIOBase):
+    """The next so many bytes of a stream."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream, self._left = stream, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(min(len(buffer), self._left))
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        return len(data)

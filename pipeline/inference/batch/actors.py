@@ -1,0 +1,118 @@
+"""What the processes of a cluster do: read splits, and classify shards with a model that came with the job.
+
+Each node has this package and sees the files; a path that leads to nothing there is an error, not an empty input.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import msgspec
+
+from pipeline.classifiers.model_folder import inspect_model_folder
+from pipeline.core.errors import UserError
+from pipeline.core.io import atomic_folder
+from pipeline.core.storage import is_remote
+from pipeline.inference.batch.shards import SHARD_VERSION, Reading, Shard, ShardJob, Worker
+from pipeline.inference.readers.files import STDIN, Source
+from pipeline.inference.readers.splits import Split
+
+ModelFiles = Mapping[str, bytes]
+"""A model folder by the names of its files."""
+
+
+class ShardReader:
+    """Reads a split from the shard at a place on."""
+
+    def __init__(self, reading: Reading, number: int, split: Split, place: int) -> None:
+        for source in split:
+            if isinstance(source, Source):
+                check_sight(source.path)
+        self._shards = reading.shards_of(number, split)
+        for _ in range(place):
+            next(self._shards)
+
+    def next(self) -> tuple[Shard | None, bytes]:
+        """The next shard without its records, and those; None behind the last one."""
+        shard = next(self._shards, None)
+        return (replace(shard, records=b""), shard.records) if shard else (None, b"")
+
+
+class ShardWorker:
+    """Does shards with the model, loaded once."""
+
+    def __init__(self, version: int, job: ShardJob, fetch: Callable[[], ModelFiles] | None) -> None:
+        if version != SHARD_VERSION:
+            raise UserError(f"{socket.gethostname()}: has another version of taqyryp; install the same on all nodes")
+        check_sight(job.folder)
+        model = job.model if fetch is None else placed(job, fetch)
+        self._worker = Worker(msgspec.structs.replace(job, model=model))
+
+    def ready(self) -> str:
+        """The node's name, once the model is loaded."""
+        return socket.gethostname()
+
+    def do(self, name: str, records: bytes) -> tuple[bytes, str]:
+        """Commits the shard of that name: what it counts, as JSON, and what was said on the way."""
+        with redirect_stderr(StringIO()) as said:
+            counts = self._worker(name, records)
+        return counts, said.getvalue()
+
+
+def check_sight(path: Path) -> None:
+    """Refuses a path that this node does not see.
+
+    Raises:
+        UserError: if it leads to nothing.
+    """
+    if not is_remote(path) and path != STDIN and not path.exists():
+        remedy = "name a folder that all nodes see, or an object store (s3://…)"
+        raise UserError(f"{path}: is not there on {socket.gethostname()}; {remedy}")
+
+
+def packed(folder: Path) -> ModelFiles:
+    """A model folder to be sent to other nodes."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def placed(job: ShardJob, fetch: Callable[[], ModelFiles]) -> Path:
+    """The job's model on this node: its own folder if the node sees it, else one that is kept by the model's name.
+
+    Raises:
+        UserError: if its files are not those of the job.
+    """
+    if _is_same(job.model, job):
+        return job.model
+    folder = Path(tempfile.gettempdir(), f"taqyryp-models-{os.getuid()}", job.checked[1])
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker of the node brings it, the others wait
+        if not _is_same(folder, job):
+            _write(folder, fetch())
+    if not _is_same(folder, job):
+        raise UserError(f"{folder}: the model came damaged to {socket.gethostname()}; give the command again")
+    return folder
+
+
+def _write(folder: Path, files: ModelFiles) -> None:
+    with atomic_folder(folder) as temporary:
+        for name, data in files.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / name).write_bytes(data)
+
+
+def _is_same(folder: Path, job: ShardJob) -> bool:
+    """Whether a folder holds the job's model, all files checked."""
+    try:
+        return inspect_model_folder(folder) == job.checked
+    except UserError:
+        return False

@@ -1,0 +1,100 @@
+"""The engine of many machines: splits read and shards done by actors of a Ray cluster.
+
+Ray starts the actors, brings records from those that read to those that classify, and says which died. What is done
+stands in the shards' folder alone. So what is lost with a worker, a node or this process is read and done again, at the
+latest by the same command.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import partial
+from tempfile import mkdtemp
+from typing import Any
+
+import msgspec
+import ray
+
+from pipeline.core.errors import UserError
+from pipeline.core.io import Say
+from pipeline.core.storage import absolute
+from pipeline.inference.batch.actors import ShardReader, ShardWorker, packed
+from pipeline.inference.batch.scheduling import Schedule
+from pipeline.inference.batch.shards import SHARD_VERSION, Done, Reading, ShardJob
+from pipeline.inference.batch.workers import find_allowance, needs
+from pipeline.inference.readers.files import Source
+from pipeline.inference.readers.splits import Split
+
+STORE_BYTES = 200_000_000
+"""For records on their way, where Ray runs on this machine alone."""
+
+
+class Cluster:
+    """A Ray cluster, or for want of an address one on this machine for as long as the run takes."""
+
+    def __init__(self, job: ShardJob, reading: Reading, address: str | None, workers: int | None, say: Say) -> None:
+        address = address or os.environ.get("RAY_ADDRESS")
+        self._folder = None if address else mkdtemp(prefix="taqyryp-ray-")
+        _connect(address, self._folder)
+        threads, memory = needs(job.model)
+        self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+        self.job = msgspec.structs.replace(
+            job, folder=absolute(job.folder), model=job.model.absolute(), threads=threads
+        )
+        self.reading, self.say = reading, say
+        model = [ray.put(packed(job.model))] if address else []  # in a list, or each worker fetched it at once
+        worker = ray.remote(num_cpus=threads, memory=memory)(ShardWorker)
+        reader = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(ShardReader)
+        self.start_worker: Callable[[], Any] = partial(worker.remote, SHARD_VERSION, self.job, _Fetch(model))
+        self.start_reader: Callable[[int, Split, int], Any] = partial(reader.remote, reading)
+
+    def map(self, function: Callable[[Any], Any], sources: Sequence[Source]) -> list[Any]:
+        """What the function makes of each source, by tasks of the cluster."""
+        task = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(function)
+        results: list[Any] = ray.get([task.remote(source) for source in _absolute(sources)])
+        return results
+
+    def run(self, splits: Iterable[Split], before: Set[str]) -> Iterator[Done]:
+        """Each shard in order once it is committed; those of `before` are there already.
+
+        Raises:
+            WorkerError: if a shard, a reader or the start of workers failed three times.
+        """
+        try:
+            numbered = ((number, _absolute(split)) for number, split in enumerate(splits))
+            yield from Schedule(self, numbered, before).in_order()
+        finally:
+            ray.shutdown()
+            if self._folder:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Fetch:
+    """Gets the model's files from the cluster."""
+
+    model: list[Any]
+
+    def __call__(self) -> Any:
+        return ray.get(self.model[0])
+
+
+def _connect(address: str | None, folder: str | None) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if folder:
+        cores = find_allowance().cores
+        alone = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+        ray.init("local", _temp_dir=folder, **alone, **quiet)
+        return
+    try:
+        ray.init(address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError(f"--address {address}: no Ray cluster that this machine belongs to ({error})") from error
+
+
+def _absolute(sources: Sequence[Any]) -> list[Any]:
+    """The same for processes in another folder."""
+    return [replace(each, path=absolute(each.path)) if isinstance(each, Source) else each for each in sources]

@@ -1,0 +1,205 @@
+"""Who reads and who classifies next on a cluster, and what is done again.
+
+Readers are asked for the next shard while few wait for a worker, so that records don't pile up. Whatever a worker or
+reader dies of, what it was at is read and done again by others; what fails three times is given up.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import ray
+from ray.exceptions import ObjectLostError, RayActorError, RayError, RayTaskError
+
+from pipeline.core.io import Say
+from pipeline.inference.batch.shards import Done, Shard, ShardJob, WorkerError, done, done_before
+from pipeline.inference.readers.splits import Split
+
+TRIES = 3
+"""Of a shard, a reader or the start of a worker, before it is given up."""
+WORKERS_A_READER = 16
+"""From a disk a reader feeds 44 cores that classify by TF-IDF; a store is slower."""
+SILENCE = 60
+"""Seconds without news after which it is said what is waited for."""
+
+
+class Actors(Protocol):
+    """What shards are done with: see `cluster.Cluster`."""
+
+    job: ShardJob
+    workers: int
+    say: Say
+    start_worker: Callable[[], Any]
+    start_reader: Callable[[int, Split, int], Any]
+
+
+@dataclass
+class _Reading:
+    """A split that an actor reads: the shard at `place` next, and none from that at `stop` on."""
+
+    number: int
+    split: Split
+    actor: Any
+    place: int = 0
+    stop: int | None = None
+    is_asked: bool = False
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.number, self.place
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A shard to be done, where it belongs, and a reference to its records."""
+
+    key: tuple[int, int]
+    split: Split
+    shard: Shard
+    records: Any
+
+
+class Schedule:
+    """What is under way: `waiting` are answers to come, each with what then happens."""
+
+    def __init__(self, actors: Actors, splits: Iterator[tuple[int, Split]], before: Set[str]) -> None:
+        self._actors, self._splits, self._before = actors, splits, before
+        self._waiting: dict[Any, Callable[[Any], None]] = {}
+        self._readings: list[_Reading] = []
+        self._tasks: deque[_Task] = deque()
+        self._idle: list[Any] = []
+        self._done: dict[tuple[int, int], Done] = {}
+        self._lengths: dict[int, int] = {}
+        self._failures: Counter[object] = Counter()
+        self._next_split = next(splits, None)
+        for _ in range(actors.workers):
+            self._start_worker()
+
+    def in_order(self) -> Iterator[Done]:
+        """The shards as they are done, each behind those before it.
+
+        Raises:
+            WorkerError: if a shard, a reader or the start of workers failed three times.
+        """
+        number = place = 0
+        while True:
+            if (number, place) in self._done:
+                yield self._done.pop((number, place))
+                place += 1
+            elif self._lengths.get(number) == place:
+                number, place = number + 1, 0
+            elif self._next_split is None and not self._readings and number > max(self._lengths, default=-1):
+                return
+            else:
+                self._read()
+                self._hand_out()
+                self._listen()
+
+    def _read(self) -> None:
+        """Lets readers go on, as long as few shards wait for a worker."""
+        most = -(-self._actors.workers // WORKERS_A_READER)
+        while self._next_split and sum(reading.stop is None for reading in self._readings) < most:
+            number, split = self._next_split
+            self._readings.append(_Reading(number, split, self._actors.start_reader(number, split, 0)))
+            self._next_split = next(self._splits, None)
+        for reading in self._readings:
+            if not reading.is_asked and len(self._tasks) < self._actors.workers:
+                self._ask(reading)
+
+    def _ask(self, reading: _Reading) -> None:
+        shard, records = reading.actor.next.options(num_returns=2).remote()
+        self._waiting[shard] = partial(self._take, reading, records)
+        reading.is_asked = True
+
+    def _take(self, reading: _Reading, records: Any, answer: Any) -> None:
+        """What a reader has read."""
+        try:
+            shard: Shard | None = ray.get(answer)
+        except RayError as error:
+            self._note_failure(reading.key, error, "a reader was lost")
+            reading.actor = self._actors.start_reader(reading.number, reading.split, reading.place)
+            reading.is_asked = False
+            return
+        if shard is None:
+            self._lengths[reading.number] = reading.place
+        elif shard.name in self._before:
+            self._done[reading.key] = done_before(shard, self._actors.job)
+        else:
+            self._tasks.append(_Task(reading.key, reading.split, shard, records))
+        reading.is_asked = False
+        reading.place += 1
+        if shard is None or reading.place == reading.stop:
+            self._readings.remove(reading)
+            ray.kill(reading.actor)
+
+    def _hand_out(self) -> None:
+        while self._idle and self._tasks:
+            worker, task = self._idle.pop(), self._tasks.popleft()
+            answer = worker.do.remote(task.shard.name, task.records)
+            self._waiting[answer] = partial(self._finish, worker, task)
+
+    def _finish(self, worker: Any, task: _Task, answer: Any) -> None:
+        """What a worker has done."""
+        try:
+            counts, said = ray.get(answer)
+        except RayError as error:
+            self._note_failure(task.key, error, "a worker was lost")
+            self._replace(worker, error)
+            number, place = task.key
+            again = self._actors.start_reader(number, task.split, place)  # its records may be lost, too
+            self._readings.append(_Reading(number, task.split, again, place, place + 1))
+            return
+        sys.stderr.write(said)
+        self._done[task.key] = done(task.shard, counts)
+        self._idle.append(worker)
+
+    def _start_worker(self) -> None:
+        worker = self._actors.start_worker()
+        self._waiting[worker.ready.remote()] = partial(self._welcome, worker)
+
+    def _welcome(self, worker: Any, answer: Any) -> None:
+        try:
+            ray.get(answer)
+        except RayError as error:
+            self._note_failure("start", error, "a worker could not start")
+            self._start_worker()
+            return
+        self._idle.append(worker)
+
+    def _replace(self, worker: Any, error: RayError) -> None:
+        """Another worker for one that is dead or on a bad node; one whose records were lost goes on."""
+        cause = getattr(error, "cause", None) or error
+        if isinstance(cause, ObjectLostError):
+            self._idle.append(worker)
+            return
+        if not isinstance(error, RayActorError):
+            ray.kill(worker)
+        self._start_worker()
+
+    def _note_failure(self, key: object, error: RayError, what: str) -> None:
+        """Says what was lost. What the code itself raised is raised, but for a disk's errors: other disks may do."""
+        cause = error.cause if isinstance(error, RayTaskError) else None
+        is_ours = cause is not None and not isinstance(cause, OSError | RayError)
+        self._failures[key] += 1
+        if cause is not None and (is_ours or self._failures[key] >= TRIES):
+            raise cause
+        reason = str(cause or error).strip().split("\n")[0]
+        if self._failures[key] >= TRIES:
+            raise WorkerError(f"{what} {TRIES} times at the same work ({reason})")
+        self._actors.say(f"{what} ({reason}); its work is done again")
+
+    def _listen(self) -> None:
+        """Waits for answers."""
+        answers = list(self._waiting)
+        ready, _ = ray.wait(answers, num_returns=len(answers), timeout=0)
+        if not ready:
+            ready, _ = ray.wait(answers, num_returns=1, timeout=SILENCE)
+        if not ready:
+            self._actors.say(f"no news for {SILENCE} s; `ray status` says whether the cluster has what workers ask for")
+        for answer in ready:
+            self._waiting.pop(answer)(answer)
