@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pipeline.commands.options import FILE
+from pipeline.commands.options import FILE, PLACE
 from pipeline.core.errors import UserError
 
 SOME_QUARANTINED, NOTHING_CLASSIFIED, INTERRUPTED = 3, 4, 130
@@ -19,8 +19,8 @@ TABS = {"tab": "\t", "\\t": "\t"}
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, type=FILE)
-@click.option("-o", "--out", type=FILE, required=True, help="JSONL, CSV or Parquet by its ending; - is stdout.")
+@click.argument("inputs", nargs=-1, required=True, type=PLACE)
+@click.option("-o", "--out", type=PLACE, required=True, help="JSONL, CSV or Parquet by its ending; - is stdout.")
 @click.option(
     "--model",
     default="models/compact",
@@ -56,8 +56,10 @@ TABS = {"tab": "\t", "\\t": "\t"}
 )
 @click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster.  [default: one on this machine alone]")
 @click.option("--cache", type=FILE, help="Folder that remembers scores from run to run.")
-@click.option("--quarantine", type=FILE, help="What could not be classified.  [default: OUT's name, .quarantine.jsonl]")
-@click.option("--summary", type=FILE, help="The counts as JSON.")
+@click.option(
+    "--quarantine", type=PLACE, help="What could not be classified.  [default: OUT's name, .quarantine.jsonl]"
+)
+@click.option("--summary", type=PLACE, help="The counts as JSON.")
 def classify(**given: Any) -> None:
     """Give themes to articles, with nothing lost.
 

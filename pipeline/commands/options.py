@@ -7,10 +7,30 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
 say = partial(click.echo, err=True)
+
+
+class Place(click.ParamType[Path]):
+    """A path, or an address in an object store."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; one of a store behaves like one."""
+        from pipeline.core.storage import located
+
+        return located(value) if isinstance(value, str) else value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Files are completed."""
+        return FILE.shell_complete(ctx, param, incomplete)
+
+
+PLACE = Place()
 
 
 def path(name: str, text: str, *, required: bool = True, default: str | None = None) -> Callable[[F], F]:

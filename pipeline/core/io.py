@@ -84,7 +84,12 @@ def write_jsonl(path: Path, rows: Iterable[Any], *, never_empty: bool = False) -
 def write_json(path: Path, value: Any) -> None:
     """Writes indented JSON with its keys in the order given, whole or not at all."""
     with atomic_write(path) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+        temporary.write_bytes(to_json(value))
+
+
+def to_json(value: Any) -> bytes:
+    """Indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from pipeline.classifiers.model_folder import inspect_model_folder
 from pipeline.core.errors import UserError
-from pipeline.core.io import Say, write_json, write_jsonl
-from pipeline.core.storage import is_remote
+from pipeline.core.io import Say, to_json, write_jsonl
+from pipeline.core.storage import begin_folder, is_remote, names_in, put, remove_folder
 from pipeline.inference.batch.ids import RepeatedIds
 from pipeline.inference.batch.processes import run_in_processes
 from pipeline.inference.batch.request import STDOUT, BatchRequest, check_request
@@ -48,7 +48,7 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     workers, threads, note = plan_workers(request.model, request.workers, find_allowance())
     try:
         with _shards_folder(request, say) as (folder, scratch):
-            before = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+            before = names_in(folder)
             job = ShardJob(request.model, checked, request.options, folder, scratch, threads, request.cache)
             names, counts, repeated_ids = _run(request, job, before, workers, say)
             if request.out != STDOUT:
@@ -65,7 +65,7 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     rates = {theme: facts.label_rates[theme] for theme in themes}
     summary = summarise(counts, repeated_ids, rates, facts.scarce, model)
     if request.summary:
-        write_json(request.summary, summary)
+        put(request.summary, to_json(summary))
     say(format_summary(summary, time.monotonic() - began, resumed, note))
     return counts
 
@@ -81,15 +81,12 @@ def _shards_folder(request: BatchRequest, say: Say) -> Iterator[tuple[Path, Path
             yield Path(name), Path(name)
         return
     folder = request.out.with_name(f"{request.out.name}.parts")
+    begin_folder(folder)
     if is_remote(folder):
         with TemporaryDirectory(ignore_cleanup_errors=True) as name:
             yield folder, Path(name)
-        folder.fs.rm(folder.path, recursive=True)  # type: ignore[attr-defined]  # of a store
+        remove_folder(folder)
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder.parent}: cannot be written to ({error.strerror}); write elsewhere") from error
     with _lock(folder, request.out, say):
         try:
             yield folder, folder
@@ -97,7 +94,7 @@ def _shards_folder(request: BatchRequest, say: Say) -> Iterator[tuple[Path, Path
             if not request.resumes:
                 shutil.rmtree(folder, ignore_errors=True)  # a worker may still be at one
             raise
-        shutil.rmtree(folder)
+        remove_folder(folder)
 
 
 @contextmanager

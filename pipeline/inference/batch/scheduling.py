@@ -76,6 +76,7 @@ class Schedule:
         self._done: dict[tuple[int, int], Done] = {}
         self._lengths: dict[int, int] = {}
         self._failures: Counter[object] = Counter()
+        self._alive = 0
         self._next_split = next(splits, None)
         for _ in range(actors.workers):
             self._start_worker()
@@ -166,32 +167,35 @@ class Schedule:
         try:
             ray.get(answer)
         except RayError as error:
-            self._note_failure("start", error, "a worker could not start")
-            self._start_worker()
+            self._failures["start"] += 1
+            if self._failures["start"] < TRIES:
+                self._actors.say(f"a worker could not start ({_reason(error)}); another is started")
+                self._start_worker()
+            elif not self._alive:
+                raise _raised(error, "a worker could not start") from error
+            else:
+                self._actors.say(f"a worker could not start ({_reason(error)}); {self._alive} go on without it")
             return
+        self._alive += 1
         self._idle.append(worker)
 
     def _replace(self, worker: Any, error: RayError) -> None:
         """Another worker for one that is dead or on a bad node; one whose records were lost goes on."""
-        cause = getattr(error, "cause", None) or error
-        if isinstance(cause, ObjectLostError):
+        if isinstance(_cause(error), ObjectLostError):
             self._idle.append(worker)
             return
+        self._alive -= 1
         if not isinstance(error, RayActorError):
             ray.kill(worker)
         self._start_worker()
 
     def _note_failure(self, key: object, error: RayError, what: str) -> None:
-        """Says what was lost. What the code itself raised is raised, but for a disk's errors: other disks may do."""
-        cause = error.cause if isinstance(error, RayTaskError) else None
-        is_ours = cause is not None and not isinstance(cause, OSError | RayError)
+        """Says what was lost; raises what our own code raised, but for a disk's errors: other disks may do."""
         self._failures[key] += 1
-        if cause is not None and (is_ours or self._failures[key] >= TRIES):
-            raise cause
-        reason = str(cause or error).strip().split("\n")[0]
-        if self._failures[key] >= TRIES:
-            raise WorkerError(f"{what} {TRIES} times at the same work ({reason})")
-        self._actors.say(f"{what} ({reason}); its work is done again")
+        is_ours = isinstance(error, RayTaskError) and not isinstance(_cause(error), OSError | RayError)
+        if is_ours or self._failures[key] >= TRIES:
+            raise _raised(error, what) from error
+        self._actors.say(f"{what} ({_reason(error)}); its work is done again")
 
     def _listen(self) -> None:
         """Waits for answers."""
@@ -203,3 +207,21 @@ class Schedule:
             self._actors.say(f"no news for {SILENCE} s; `ray status` says whether the cluster has what workers ask for")
         for answer in ready:
             self._waiting.pop(answer)(answer)
+
+
+def _cause(error: RayError) -> Exception:
+    """What was raised in an actor, if anything was: an actor that dies raises nothing."""
+    cause: Exception = error
+    while isinstance(cause, RayTaskError) and isinstance(cause.cause, Exception):
+        cause = cause.cause
+    return cause
+
+
+def _reason(error: RayError) -> str:
+    return next(iter(str(_cause(error)).strip().splitlines()), type(error).__name__)
+
+
+def _raised(error: RayError, what: str) -> Exception:
+    """What ends the run: the actor's own exception, or that actors die of it."""
+    cause = _cause(error)
+    return WorkerError(f"{what} {TRIES} times ({_reason(error)})") if isinstance(cause, RayError) else cause

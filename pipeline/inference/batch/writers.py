@@ -13,6 +13,7 @@ import msgspec
 
 from pipeline.core.io import atomic_write
 from pipeline.core.schemas import ResultRow
+from pipeline.core.storage import is_remote, put_file, put_stream
 
 PARAGRAPH_KEYS = ResultRow.__struct_fields__
 ARTICLE_KEYS = ("id", "source", "language", "paragraphs", "rejected", "themes", "shares", "evidence", "status", "model")
@@ -65,9 +66,15 @@ def write_output(path: Path, pieces: Iterable[bytes], columns: TableColumns | No
     unfinished = folder / f".whole{path.suffix}"
     if columns and path.suffix in WRITERS:
         WRITERS[path.suffix](unfinished, _decoded(pieces), columns)
+    elif is_remote(path):
+        put_stream(path, pieces)
+        return
     else:
         with unfinished.open("wb") as file:
             file.writelines(pieces)
+    if is_remote(path):
+        put_file(path, unfinished)
+        return
     with atomic_write(path) as temporary:  # a rename, or a copy to another file system: whole either way
         shutil.move(unfinished, temporary)
 

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, cast
 
 from pipeline.core.errors import UserError
+from pipeline.core.storage import is_remote, remote_files
 from pipeline.inference.readers.kinds import INPUT_ENDINGS
 from pipeline.inference.readers.schema import InputRecord
 
@@ -91,7 +92,8 @@ class Source:
                 stack.callback(stdin.detach)  # or it would be closed
                 yield stdin
                 return
-            stream: Any = stack.enter_context(io.BufferedReader(_Metered(self.path, self.meter), BUFFER))
+            raw = self.path.open("rb") if is_remote(self.path) else io.FileIO(self.path)
+            stream: Any = stack.enter_context(io.BufferedReader(Metered(raw, self.meter), BUFFER))
             if self.member:
                 archive = stack.enter_context(zipfile.ZipFile(stream))
                 if archive.getinfo(self.member).flag_bits & ENCRYPTED:
@@ -112,7 +114,7 @@ def find_sources(inputs: Sequence[Path], format_: str | None, meter: ReadMeter) 
     Raises:
         UserError: if a path doesn't exist, a pattern fits nothing, or the format of stdin isn't given.
     """
-    files = [(path, name, *_size_or_reason(path)) for given in inputs for path, name in _files_of(given)]
+    files = [file for given in inputs for file in (_remote(given) if is_remote(given) else _local(given))]
     meter.total = sum(size for _, _, size, _ in files)
     for path, name, size, reason in files:
         if path == STDIN:
@@ -122,9 +124,18 @@ def find_sources(inputs: Sequence[Path], format_: str | None, meter: ReadMeter) 
         elif reason:
             yield InputRecord(id=path.name, source=name, reason=reason)
         elif path.suffix.lower() == ".zip":
-            yield from _zip_members(path, name, meter)
+            yield from _zip_members(path, name, meter, size)
         else:
             yield _source(name, path, meter, size)
+
+
+def _remote(path: Path) -> list[tuple[Path, str, int, str]]:
+    return [(*file, "") for file in remote_files(path)]
+
+
+def _local(path: Path) -> list[tuple[Path, str, int, str]]:
+    """Files with their names, sizes in bytes, and why they can't be read."""
+    return [(file, name, *_size_or_reason(file)) for file, name in _files_of(path)]
 
 
 def _files_of(path: Path) -> list[tuple[Path, str]]:
@@ -198,10 +209,10 @@ def _source(name: str, path: Path, meter: ReadMeter, size: int, member: str = ""
     return Source(name, unicodedata.normalize("NFC", stem), format_, path, meter, member, packed, size)
 
 
-def _zip_members(path: Path, name: str, meter: ReadMeter) -> Iterator[Source | InputRecord]:
+def _zip_members(path: Path, name: str, meter: ReadMeter, size: int) -> Iterator[Source | InputRecord]:
     """The files of a zip archive by name."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = [
                 (_member_name(info), info.filename, info.compress_size)
                 for info in archive.infolist()
@@ -211,13 +222,13 @@ def _zip_members(path: Path, name: str, meter: ReadMeter) -> Iterator[Source | I
         yield InputRecord(id=path.name, source=name, reason=f"no zip archive that can be read ({error})")
         return
     if OFFICE in (member for _, member, _ in members):
-        yield Source(name, path.stem, "", path, meter, size=path.stat().st_size)
+        yield Source(name, path.stem, "", path, meter, size=size)
         return
     members = sorted(entry for entry in members if not PurePosixPath(entry[0]).name.startswith("."))  # as in a folder
     if not members:
         yield InputRecord(id=path.name, source=name, reason="empty")
-    for shown, member, size in members:
-        yield _source(f"{name}/{shown}", path, meter, size, member)
+    for shown, member, packed_size in members:
+        yield _source(f"{name}/{shown}", path, meter, packed_size, member)
 
 
 def _member_name(info: zipfile.ZipInfo) -> str:
@@ -231,14 +242,32 @@ def _member_name(info: zipfile.ZipInfo) -> str:
         return raw.decode("cp866")
 
 
-class _Metered(io.FileIO):
-    """A file on disk whose reading moves a meter."""
+class Metered(io.RawIOBase):
+    """A file whose reading moves a meter."""
 
-    def __init__(self, path: Path, meter: ReadMeter) -> None:
-        super().__init__(path)
-        self._meter = meter
+    def __init__(self, file: Any, meter: ReadMeter) -> None:
+        self._file, self._meter = file, meter
+
+    def readable(self) -> bool:
+        """As the file."""
+        return True
+
+    def seekable(self) -> bool:
+        """As the file."""
+        return bool(self._file.seekable())
 
     def readinto(self, buffer: Any) -> int:
-        count = super().readinto(buffer)
-        self._meter.read += count or 0
+        """As the file."""
+        count: int = self._file.readinto(buffer) or 0
+        self._meter.read += count
         return count
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        """As the file."""
+        found: int = self._file.seek(place, whence)
+        return found
+
+    def close(self) -> None:
+        """Closes the file, too."""
+        self._file.close()
+        super().close()

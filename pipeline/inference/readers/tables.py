@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from pipeline.core.errors import RecordError, UserError
-from pipeline.inference.readers.files import Source
+from pipeline.inference.readers.files import Metered, Source
 from pipeline.inference.readers.schema import MAX_RECORD, Fields, Row
 from pipeline.inference.readers.text_lines import lines_of
 from pipeline.text.encodings import SNIFF_BYTES, utf8_stream
@@ -115,7 +115,7 @@ def check_columns(header: Sequence[str], name: str, fields: Fields) -> None:
 def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
     """The stream, or a copy on disk if it is packed or from stdin: reading begins at the end, and jumps."""
     with tempfile.TemporaryFile() as copy:
-        if not (isinstance(getattr(stream, "raw", None), io.FileIO) and stream.seekable()):
+        if not (isinstance(getattr(stream, "raw", None), Metered) and stream.seekable()):
             shutil.copyfileobj(stream, copy)
             copy.seek(0)
             stream = cast(BinaryIO, copy)
