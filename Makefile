@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := true
 export HF_HUB_DISABLE_TELEMETRY := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro ui test check debian bench docs format lock help
+.PHONY: repro ui test check cluster debian bench docs format lock help
 
 repro: .venv/installed  ## set up .venv, run the pipeline
 	dvc repro
@@ -25,7 +25,11 @@ check: .venv/installed  ## lint, order of imports, types and the fast tests
 	ruff format --check .
 	lint-imports
 	mypy
-	python -m pytest -m "not slow"
+	python -m pytest -m "not slow and not cluster"
+
+cluster: .venv/installed  ## test Ray on two nodes, an S3 server and Spark (needs Java 17), 10 minutes
+	pip install --disable-pip-version-check -q -r cluster.lock
+	python -m pytest -m cluster
 
 debian:  ## repro and test from nothing on a fresh Debian 13, about an hour; as root, with debootstrap
 	tests/fresh_debian.sh
