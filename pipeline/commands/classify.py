@@ -20,7 +20,13 @@ TABS = {"tab": "\t", "\\t": "\t"}
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=PLACE)
-@click.option("-o", "--out", type=PLACE, required=True, help="JSONL, CSV or Parquet by its ending; - is stdout.")
+@click.option(
+    "-o",
+    "--out",
+    type=PLACE,
+    required=True,
+    help="JSONL, CSV or Parquet by its ending; without one a folder of Parquet; - is stdout.",
+)
 @click.option(
     "--model",
     default="models/compact",

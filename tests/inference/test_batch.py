@@ -28,6 +28,7 @@ from pipeline import Classifier
 from pipeline.classifiers import model_folder
 from pipeline.classifiers.model_folder import inspect_model_folder
 from pipeline.commands.main import main
+from pipeline.inference.batch.job import run_batch
 from pipeline.inference.batch.request import BatchRequest
 from pipeline.inference.batch.rows import BatchOptions, classify_batch, classify_records
 from pipeline.inference.batch.shards import SHARD_BYTES, ShardJob, Worker
@@ -607,3 +608,22 @@ def test_html_is_classified_by_its_article(classifier: Classifier) -> None:
     )
     assert all(text in found.rows[0]["text"] for text in TEXTS.values())
     assert "Басты бет" not in found.rows[0]["text"]
+
+
+def test_rows_as_many_files_are_those_of_one(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    news = many(tmp_path / "news.jsonl", parts=5)
+    monkeypatch.setattr("pipeline.inference.batch.many_files.SHARDS_A_FILE", 2)
+    options = BatchOptions(level="both")
+    for out in ("one.parquet", "many", "many"):  # twice: nothing of the first time is in the way
+        (tmp_path / "many").mkdir(exist_ok=True)
+        (tmp_path / "many/rows-000009.parquet").write_bytes(b"of an earlier run")
+        (tmp_path / "many/notes.txt").write_text("somebody's own")
+        run_batch(BatchRequest([news], tmp_path / out, folder, options, workers=1), print)
+    names = [f"rows-00000{number}.parquet" for number in range(3)]
+    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == ["_manifest.json", "notes.txt", *names]
+    (tmp_path / "many/notes.txt").unlink()
+    for name in ("", ".articles"):
+        whole = parquet.read_table(tmp_path / f"one{name}.parquet")
+        assert parquet.read_table(tmp_path / f"many{name}").equals(whole)
+        manifest = json.loads((tmp_path / f"many{name}/_manifest.json").read_text())
+        assert manifest["rows"] == len(whole) == sum(file["rows"] for file in manifest["files"])

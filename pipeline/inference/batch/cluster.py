@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import ray
@@ -28,6 +29,10 @@ from pipeline.inference.batch.workers import find_allowance, needs
 from pipeline.inference.readers.files import Source
 from pipeline.inference.readers.splits import Split
 
+ANYWHERE: Mapping[str, Any] = {"num_cpus": 0, "scheduling_strategy": "SPREAD"}
+"""Work that takes little, on any node."""
+T = TypeVar("T")
+R = TypeVar("R")
 STORE_BYTES = 200_000_000
 """For records on their way, where Ray runs on this machine alone."""
 
@@ -35,41 +40,46 @@ STORE_BYTES = 200_000_000
 class Cluster:
     """A Ray cluster, or for want of an address one on this machine for as long as the run takes."""
 
-    def __init__(self, job: ShardJob, reading: Reading, address: str | None, workers: int | None, say: Say) -> None:
+    def __init__(self, job: ShardJob, address: str | None, workers: int | None, say: Say) -> None:
         address = address or os.environ.get("RAY_ADDRESS")
         self._folder = None if address else mkdtemp(prefix="taqyryp-ray-")
         _connect(address, self._folder)
         threads, memory = needs(job.model)
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
-        self.job = msgspec.structs.replace(
-            job, folder=absolute(job.folder), model=job.model.absolute(), threads=threads
-        )
-        self.reading, self.say = reading, say
+        self.say = say
+        places = {"folder": absolute(job.folder), "model": job.model.absolute()}
+        self.job = msgspec.structs.replace(job, threads=threads, **places)
         model = [ray.put(packed(job.model))] if address else []  # in a list, or each worker fetched it at once
         worker = ray.remote(num_cpus=threads, memory=memory)(ShardWorker)
-        reader = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(ShardReader)
         self.start_worker: Callable[[], Any] = partial(worker.remote, SHARD_VERSION, self.job, _Fetch(model))
-        self.start_reader: Callable[[int, Split, int], Any] = partial(reader.remote, reading)
 
-    def map(self, function: Callable[[Any], Any], sources: Sequence[Source]) -> list[Any]:
-        """What the function makes of each source, by tasks of the cluster."""
-        task = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(function)
-        results: list[Any] = ray.get([task.remote(source) for source in _absolute(sources)])
-        return results
+    def start_reader(self, reading: Reading, number: int, split: Split, place: int) -> Any:
+        """An actor that reads a split from the shard at a place on."""
+        return ray.remote(**ANYWHERE)(ShardReader).remote(reading, number, _absolute(split), place)
 
-    def run(self, splits: Iterable[Split], before: Set[str]) -> Iterator[Done]:
+    def map(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
+        """What the function makes of each value, by tasks of the cluster."""
+        task, under_way = ray.remote(**ANYWHERE)(function), deque[Any]()
+        for value in values:
+            under_way.append(task.remote(*_absolute([value])))
+            if len(under_way) > 2 * self.workers:
+                yield ray.get(under_way.popleft())
+        while under_way:
+            yield ray.get(under_way.popleft())
+
+    def run(self, splits: Iterable[Split], reading: Reading, before: Set[str]) -> Iterator[Done]:
         """Each shard in order once it is committed; those of `before` are there already.
 
         Raises:
             WorkerError: if a shard, a reader or the start of workers failed three times.
         """
-        try:
-            numbered = ((number, _absolute(split)) for number, split in enumerate(splits))
-            yield from Schedule(self, numbered, before).in_order()
-        finally:
-            ray.shutdown()
-            if self._folder:
-                shutil.rmtree(self._folder, ignore_errors=True)
+        yield from Schedule(self, reading, enumerate(splits), before).in_order()
+
+    def close(self) -> None:
+        """Leaves the cluster, and ends one that is this run's own."""
+        ray.shutdown()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)

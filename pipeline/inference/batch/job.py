@@ -7,11 +7,11 @@ import fcntl
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from tqdm import tqdm
@@ -19,18 +19,31 @@ from tqdm import tqdm
 from pipeline.classifiers.model_folder import inspect_model_folder
 from pipeline.core.errors import UserError
 from pipeline.core.io import Say, to_json, write_jsonl
-from pipeline.core.storage import begin_folder, is_remote, names_in, put, remove_folder
+from pipeline.core.storage import absolute, begin_folder, is_remote, names_in, put, remove_folder
 from pipeline.inference.batch.ids import RepeatedIds
-from pipeline.inference.batch.processes import run_in_processes
+from pipeline.inference.batch.many_files import Shards, write_many
+from pipeline.inference.batch.processes import Processes
 from pipeline.inference.batch.request import STDOUT, BatchRequest, check_request
 from pipeline.inference.batch.shards import Done, Reading, ShardJob, WorkerError, read_section
 from pipeline.inference.batch.summary import BatchCounts, format_summary, summarise
 from pipeline.inference.batch.workers import find_allowance, plan_workers
 from pipeline.inference.batch.writers import ARTICLE_KEYS, PARAGRAPH_KEYS, TableColumns, write_output
 from pipeline.inference.readers.files import ReadMeter, find_sources
-from pipeline.inference.readers.splits import plan_splits
+from pipeline.inference.readers.splits import Split, plan_splits
 
+T = TypeVar("T")
+R = TypeVar("R")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Engine(Protocol):
+    """What has the work done."""
+
+    def map(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
+        """What the function makes of each value, in order."""
+
+    def run(self, splits: Iterable[Split], reading: Reading, before: Set[str]) -> Iterator[Done]:
+        """Each shard in order once it is committed; those of `before` are there already."""
 
 
 def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
@@ -50,9 +63,10 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
         with _shards_folder(request, say) as (folder, scratch):
             before = names_in(folder)
             job = ShardJob(request.model, checked, request.options, folder, scratch, threads, request.cache)
-            names, counts, repeated_ids = _run(request, job, before, workers, say)
-            if request.out != STDOUT:
-                _write_outputs(request, folder, scratch, names, themes, counts)
+            with _engine(request, job, workers, say) as engine:
+                names, counts, repeated_ids = _run(request, job, engine, before, say)
+                if request.out != STDOUT:
+                    _write_outputs(request, job, engine, names, themes, counts)
     except WorkerError as error:
         raise UserError(f"{error}; {request.remedy}, --workers 1 needs the least memory") from error
     except OSError as error:
@@ -66,8 +80,25 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     summary = summarise(counts, repeated_ids, rates, facts.scarce, model)
     if request.summary:
         put(request.summary, to_json(summary))
-    say(format_summary(summary, time.monotonic() - began, resumed, note))
+    say(format_summary(summary, time.monotonic() - began, resumed, "" if request.engine == "ray" else note))
     return counts
+
+
+@contextmanager
+def _engine(request: BatchRequest, job: ShardJob, workers: int, say: Say) -> Iterator[Engine]:
+    if request.engine == "local":
+        yield Processes(job, workers)
+        return
+    try:
+        from pipeline.inference.batch.cluster import Cluster
+    except ModuleNotFoundError as error:
+        missing = f"--engine ray: {error.name} is not installed"
+        raise UserError(f"{missing}; `pip install 'taqyryp[ray]'` brings it") from error
+    cluster = Cluster(job, request.address, request.workers, say)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
 
 
 @contextmanager
@@ -110,16 +141,18 @@ def _lock(folder: Path, out: Path, say: Say) -> Iterator[None]:
 
 
 def _run(
-    request: BatchRequest, job: ShardJob, before: set[str], workers: int, say: Say
+    request: BatchRequest, job: ShardJob, engine: Engine, before: Set[str], say: Say
 ) -> tuple[list[str], BatchCounts, int]:
     """Does all shards: their names, all counts, and how many ids repeat."""
     meter, names, counts, failed = ReadMeter(), list[str](), BatchCounts(), list[dict[str, Any]]()
+    asked = (request.format, request.fields, request.encoding)
+    splits = plan_splits(find_sources(request.inputs, request.format, meter), *asked, engine.map)
     with (
         TemporaryFile(dir=job.scratch) as file,
         tqdm(unit="B", unit_scale=True, disable=None, leave=False) as bar,
     ):
         ids = RepeatedIds(file)
-        for shard, shard_counts in _done(request, job, before, workers, meter, say):
+        for shard, shard_counts in engine.run(splits, Reading(*asked, job.key), before):
             counts.add(shard_counts)
             ids.note(shard.ids)
             if request.out == STDOUT:
@@ -137,27 +170,6 @@ def _run(
     return names, counts, repeated
 
 
-def _done(
-    request: BatchRequest, job: ShardJob, before: set[str], workers: int, meter: ReadMeter, say: Say
-) -> Iterator[Done]:
-    """All shards in order, done by the engine that was asked for."""
-    sources = find_sources(request.inputs, request.format, meter)
-    asked = (request.format, request.fields, request.encoding)
-    reading = Reading(*asked, job.key)
-    if request.engine == "local":
-        splits = plan_splits(sources, *asked)
-        shards = (shard for number, split in enumerate(splits) for shard in reading.shards_of(number, split))
-        return run_in_processes(shards, job, before, workers)
-    try:
-        from pipeline.inference.batch.cluster import Cluster
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"--engine ray: {error.name} is not installed; `pip install 'taqyryp[ray]'` brings it"
-        ) from error
-    cluster = Cluster(job, reading, request.address, request.workers, say)
-    return cluster.run(plan_splits(sources, *asked, cluster.map), before)
-
-
 def _print(path: Path) -> list[dict[str, Any]]:
     """Writes a shard's rows to stdout; what it could not classify is given back."""
     sys.stdout.buffer.write(read_section(path, "rows") + read_section(path, "articles"))
@@ -169,8 +181,8 @@ def _print(path: Path) -> list[dict[str, Any]]:
 
 def _write_outputs(
     request: BatchRequest,
-    folder: Path,
-    scratch: Path,
+    job: ShardJob,
+    engine: Engine,
     names: Sequence[str],
     themes: Sequence[str],
     counts: BatchCounts,
@@ -183,6 +195,8 @@ def _write_outputs(
     for section, path in request.outputs().items():
         if section == "quarantined" and not counts.quarantined:
             path.unlink(missing_ok=True)
+        elif section in columns and not request.out.suffix:
+            write_many(path, Shards(absolute(job.folder), section, columns[section]), names, engine.map)
         else:
-            pieces = (read_section(folder / name, section) for name in names)
-            write_output(path, pieces, columns.get(section), scratch)
+            pieces = (read_section(job.folder / name, section) for name in names)
+            write_output(path, pieces, columns.get(section), job.scratch)

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -14,25 +14,40 @@ from itertools import chain, islice
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
-from pipeline.inference.batch.shards import Done, Shard, ShardJob, Worker, WorkerError, done, done_before
+from pipeline.inference.batch.shards import Done, Reading, Shard, ShardJob, Worker, WorkerError, done, done_before
+from pipeline.inference.readers.splits import Split
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-def run_in_processes(shards: Iterable[Shard], job: ShardJob, before: Set[str], workers: int) -> Iterator[Done]:
-    """Each shard in order once it is committed; those of `before` are there already.
+class Processes:
+    """The engine of one machine."""
 
-    A job of a single shard is done in this process: starting another takes longer.
+    def __init__(self, job: ShardJob, workers: int) -> None:
+        self._job, self._workers = job, workers
 
-    Raises:
-        WorkerError: if a worker was killed.
-    """
-    stream = iter(shards)
-    first = list(islice(stream, 2))
-    stream = chain(first, stream)
-    if workers == 1 or len(first) < 2:
-        yield from _run_here(stream, job, before)
-    else:
-        yield from _run_in_pool(stream, job, before, workers)
+    def map(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
+        """What the function makes of each value."""
+        return map(function, values)
+
+    def run(self, splits: Iterable[Split], reading: Reading, before: Set[str]) -> Iterator[Done]:
+        """Each shard in order once it is committed; those of `before` are there already.
+
+        A job of a single shard is done in this process: starting another takes longer.
+
+        Raises:
+            WorkerError: if a worker was killed.
+        """
+        stream = (shard for number, split in enumerate(splits) for shard in reading.shards_of(number, split))
+        first = list(islice(stream, 2))
+        shards = chain(first, stream)
+        if self._workers == 1 or len(first) < 2:
+            yield from _run_here(shards, self._job, before)
+        else:
+            yield from _run_in_pool(shards, self._job, before, self._workers)
 
 
 def _run_here(shards: Iterable[Shard], job: ShardJob, before: Set[str]) -> Iterator[Done]:

@@ -61,7 +61,7 @@ def check_request(request: BatchRequest) -> None:
     if request.out == STDOUT:
         if request.options.level == "both":
             raise UserError("-o -: --level both writes two files; give OUT a name")
-    elif request.out.suffix not in OUTPUT_ENDINGS:
+    elif request.out.suffix not in ("", *OUTPUT_ENDINGS):
         raise UserError(f"{request.out}: ends in none of {', '.join(OUTPUT_ENDINGS)}; the ending says what is written")
     if request.fields.title and request.options.unit == "paragraph":
         raise UserError("--title-field: a paragraph has no title; leave it out, or take --unit article")

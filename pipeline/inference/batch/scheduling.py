@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import ObjectLostError, RayActorError, RayError, RayTaskError
 
 from pipeline.core.io import Say
-from pipeline.inference.batch.shards import Done, Shard, ShardJob, WorkerError, done, done_before
+from pipeline.inference.batch.shards import Done, Reading, Shard, ShardJob, WorkerError, done, done_before
 from pipeline.inference.readers.splits import Split
 
 TRIES = 3
@@ -35,7 +35,9 @@ class Actors(Protocol):
     workers: int
     say: Say
     start_worker: Callable[[], Any]
-    start_reader: Callable[[int, Split, int], Any]
+
+    def start_reader(self, reading: Reading, number: int, split: Split, place: int) -> Any:
+        """An actor that reads a split from the shard at a place on."""
 
 
 @dataclass
@@ -67,7 +69,7 @@ class _Task:
 class Schedule:
     """What is under way: `waiting` are answers to come, each with what then happens."""
 
-    def __init__(self, actors: Actors, splits: Iterator[tuple[int, Split]], before: Set[str]) -> None:
+    def __init__(self, actors: Actors, reading: Reading, splits: Iterator[tuple[int, Split]], before: Set[str]) -> None:
         self._actors, self._splits, self._before = actors, splits, before
         self._waiting: dict[Any, Callable[[Any], None]] = {}
         self._readings: list[_Reading] = []
@@ -77,6 +79,7 @@ class Schedule:
         self._lengths: dict[int, int] = {}
         self._failures: Counter[object] = Counter()
         self._alive = 0
+        self._start_reader = partial(actors.start_reader, reading)
         self._next_split = next(splits, None)
         for _ in range(actors.workers):
             self._start_worker()
@@ -106,7 +109,7 @@ class Schedule:
         most = -(-self._actors.workers // WORKERS_A_READER)
         while self._next_split and sum(reading.stop is None for reading in self._readings) < most:
             number, split = self._next_split
-            self._readings.append(_Reading(number, split, self._actors.start_reader(number, split, 0)))
+            self._readings.append(_Reading(number, split, self._start_reader(number, split, 0)))
             self._next_split = next(self._splits, None)
         for reading in self._readings:
             if not reading.is_asked and len(self._tasks) < self._actors.workers:
@@ -123,7 +126,7 @@ class Schedule:
             shard: Shard | None = ray.get(answer)
         except RayError as error:
             self._note_failure(reading.key, error, "a reader was lost")
-            reading.actor = self._actors.start_reader(reading.number, reading.split, reading.place)
+            reading.actor = self._start_reader(reading.number, reading.split, reading.place)
             reading.is_asked = False
             return
         if shard is None:
@@ -152,7 +155,7 @@ class Schedule:
             self._note_failure(task.key, error, "a worker was lost")
             self._replace(worker, error)
             number, place = task.key
-            again = self._actors.start_reader(number, task.split, place)  # its records may be lost, too
+            again = self._start_reader(number, task.split, place)  # its records may be lost, too
             self._readings.append(_Reading(number, task.split, again, place, place + 1))
             return
         sys.stderr.write(said)

@@ -140,9 +140,13 @@ class Worker:
 
     def __call__(self, name: str, records: bytes) -> bytes:
         """Commits the shard of that name; returns what it counts, as JSON."""
+        found, messages = _RECORDS.decode_lines(records), StringIO()
         try:
-            with redirect_stderr(StringIO()) as messages:  # which is no terminal: no bar is drawn under the batch's own
-                batch = classify_batch(_RECORDS.decode_lines(records), self._classifier, self._job.options)
+            with redirect_stderr(messages):  # which is no terminal: no bar is drawn under the batch's own
+                batch = classify_batch(found, self._classifier, self._job.options)
+        except Exception as error:
+            error.add_note(f"in {found[0].source}, records {found[0].id} to {found[-1].id}")
+            raise
         finally:
             sys.stderr.write(messages.getvalue())
         put(self._job.folder / name, b"".join(_encoded(batch)))

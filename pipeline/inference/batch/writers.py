@@ -65,7 +65,7 @@ def write_output(path: Path, pieces: Iterable[bytes], columns: TableColumns | No
     """
     unfinished = folder / f".whole{path.suffix}"
     if columns and path.suffix in WRITERS:
-        WRITERS[path.suffix](unfinished, _decoded(pieces), columns)
+        WRITERS[path.suffix](unfinished, decoded(pieces), columns)
     elif is_remote(path):
         put_stream(path, pieces)
         return
@@ -79,7 +79,8 @@ def write_output(path: Path, pieces: Iterable[bytes], columns: TableColumns | No
         shutil.move(unfinished, temporary)
 
 
-def _decoded(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def decoded(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Rows of pieces of JSON lines."""
     decoder = msgspec.json.Decoder(dict[str, Any])
     for piece in pieces:
         yield from decoder.decode_lines(piece)
