@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -24,6 +24,8 @@ TRIES = 3
 """Of a shard, a reader or the start of a worker, before it is given up."""
 WORKERS_A_READER = 16
 """From a disk a reader feeds 44 cores that classify by TF-IDF; a store is slower."""
+AHEAD = 4
+"""Shards that a reader is asked for at a time: then it reads while what it has read is on its way."""
 SILENCE = 60
 """Seconds without news after which it is said what is waited for."""
 
@@ -42,18 +44,21 @@ class Actors(Protocol):
 
 @dataclass
 class _Reading:
-    """A split that an actor reads: the shard at `place` next, and none from that at `stop` on."""
+    """A split that an actor reads: the shards at the places in `asked` are on their way, `place` is asked for next.
+
+    Only one that does again what was lost has a `stop`.
+    """
 
     number: int
     split: Split
     actor: Any
     place: int = 0
     stop: int | None = None
-    is_asked: bool = False
+    asked: set[int] = field(default_factory=set)
 
     @property
-    def key(self) -> tuple[int, int]:
-        return self.number, self.place
+    def goes_on(self) -> bool:
+        return self.place != self.stop
 
 
 @dataclass(frozen=True)
@@ -107,37 +112,42 @@ class Schedule:
     def _read(self) -> None:
         """Lets readers go on, as long as few shards wait for a worker."""
         most = -(-self._actors.workers // WORKERS_A_READER)
-        while self._next_split and sum(reading.stop is None for reading in self._readings) < most:
+        while self._next_split and sum(reading.goes_on for reading in self._readings) < most:
             number, split = self._next_split
             self._readings.append(_Reading(number, split, self._start_reader(number, split, 0)))
             self._next_split = next(self._splits, None)
         for reading in self._readings:
-            if not reading.is_asked and len(self._tasks) < self._actors.workers:
+            while reading.goes_on and len(reading.asked) < AHEAD and len(self._tasks) < self._actors.workers:
                 self._ask(reading)
 
     def _ask(self, reading: _Reading) -> None:
         shard, records = reading.actor.next.options(num_returns=2).remote()
-        self._waiting[shard] = partial(self._take, reading, records)
-        reading.is_asked = True
+        self._waiting[shard] = partial(self._take, reading, reading.actor, reading.place, records)
+        reading.asked.add(reading.place)
+        reading.place += 1
 
-    def _take(self, reading: _Reading, records: Any, answer: Any) -> None:
-        """What a reader has read."""
+    def _take(self, reading: _Reading, actor: Any, place: int, records: Any, answer: Any) -> None:
+        """What a reader has read; what comes of one that was given up counts no more."""
+        if actor is not reading.actor:
+            return
+        key = (reading.number, place)
         try:
             shard: Shard | None = ray.get(answer)
         except RayError as error:
-            self._note_failure(reading.key, error, "a reader was lost")
+            self._note_failure(key, error, "a reader was lost")
+            reading.place = min(reading.asked)
+            reading.asked.clear()
             reading.actor = self._start_reader(reading.number, reading.split, reading.place)
-            reading.is_asked = False
             return
+        reading.asked.remove(place)
         if shard is None:
-            self._lengths[reading.number] = reading.place
+            reading.stop = reading.place
+            self._lengths[reading.number] = min(place, self._lengths.get(reading.number, place))
         elif shard.name in self._before:
-            self._done[reading.key] = done_before(shard, self._actors.job)
+            self._done[key] = done_before(shard, self._actors.job)
         else:
-            self._tasks.append(_Task(reading.key, reading.split, shard, records))
-        reading.is_asked = False
-        reading.place += 1
-        if shard is None or reading.place == reading.stop:
+            self._tasks.append(_Task(key, reading.split, shard, records))
+        if not reading.asked and not reading.goes_on:
             self._readings.remove(reading)
             ray.kill(reading.actor)
 
