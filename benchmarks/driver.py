@@ -46,9 +46,9 @@ class NoReader:
 class NoWorker:
     """Has done each shard."""
 
-    def ready(self) -> str:
+    def ready(self) -> bool:
         """Nothing is loaded."""
-        return ""
+        return True
 
     def do(self, name: str, records: bytes) -> tuple[bytes, str]:
         """Counts as of a real shard."""
@@ -62,6 +62,7 @@ class NoWork:
     """Actors that do nothing."""
 
     job: ShardJob = None  # type: ignore[assignment]  # no shard was done before
+    model = None
 
     def __init__(self, workers: int) -> None:
         self.workers = workers

@@ -22,7 +22,7 @@ from pipeline.training.export import ExportSettings, export_compact, to_gate_row
 from pipeline.training.train import train_model
 from tests.conftest import ROOT, THEMES
 
-NODE = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False}
+NODE = {"num_cpus": 1, "object_store_memory": 200_000_000, "include_dashboard": False}
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stderr
 from dataclasses import replace
 from io import StringIO
@@ -47,21 +47,43 @@ class ShardReader:
 
 
 class ShardWorker:
-    """Does shards with the model, loaded once."""
+    """Does shards with the model, loaded once: its own folder if the node sees it, else one that is kept on the node."""
 
-    def __init__(self, version: int, job: ShardJob, fetch: Callable[[], ModelFiles] | None) -> None:
+    def __init__(self, version: int, job: ShardJob) -> None:
         if version != SHARD_VERSION:
             raise UserError(f"{socket.gethostname()}: has another version of taqyryp; install the same on all nodes")
         check_sight(job.folder)
-        model = job.model if fetch is None else placed(job, fetch)
-        self._worker = Worker(msgspec.structs.replace(job, model=model))
+        self._job = job
+        self._worker = next((self._loaded(folder) for folder in (job.model, kept(job)) if is_same(folder, job)), None)
 
-    def ready(self) -> str:
-        """The node's name, once the model is loaded."""
-        return socket.gethostname()
+    def _loaded(self, folder: Path) -> Worker:
+        return Worker(msgspec.structs.replace(self._job, model=folder))
+
+    def ready(self) -> bool:
+        """Whether the model is loaded; else it has to be brought."""
+        return self._worker is not None
+
+    def bring(self, files: ModelFiles) -> bool:
+        """Keeps the model on this node, and loads it.
+
+        Raises:
+            UserError: if its files are not those of the job.
+        """
+        folder = kept(self._job)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one worker of the node writes it, the others wait
+            if not is_same(folder, self._job):
+                _write(folder, files)
+        if not is_same(folder, self._job):
+            raise UserError(f"{folder}: the model came damaged to {socket.gethostname()}; give the command again")
+        self._worker = self._loaded(folder)
+        return True
 
     def do(self, name: str, records: bytes) -> tuple[bytes, str]:
         """Commits the shard of that name: what it counts, as JSON, and what was said on the way."""
+        if self._worker is None:
+            raise RuntimeError("a worker without its model")
         with redirect_stderr(StringIO()) as said:
             counts = self._worker(name, records)
         return counts, said.getvalue()
@@ -84,23 +106,17 @@ def packed(folder: Path) -> ModelFiles:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def placed(job: ShardJob, fetch: Callable[[], ModelFiles]) -> Path:
-    """The job's model on this node: its own folder if the node sees it, else one that is kept by the model's name.
+def kept(job: ShardJob) -> Path:
+    """Where a node keeps the job's model if it does not see its folder: by the model's name, which has its digest."""
+    return Path(tempfile.gettempdir(), f"taqyryp-models-{os.getuid()}", job.checked[1])
 
-    Raises:
-        UserError: if its files are not those of the job.
-    """
-    if _is_same(job.model, job):
-        return job.model
-    folder = Path(tempfile.gettempdir(), f"taqyryp-models-{os.getuid()}", job.checked[1])
-    folder.parent.mkdir(mode=0o700, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker of the node brings it, the others wait
-        if not _is_same(folder, job):
-            _write(folder, fetch())
-    if not _is_same(folder, job):
-        raise UserError(f"{folder}: the model came damaged to {socket.gethostname()}; give the command again")
-    return folder
+
+def is_same(folder: Path, job: ShardJob) -> bool:
+    """Whether a folder holds the job's model, all files checked."""
+    try:
+        return folder.is_dir() and inspect_model_folder(folder) == job.checked
+    except UserError:
+        return False
 
 
 def _write(folder: Path, files: ModelFiles) -> None:
@@ -108,11 +124,3 @@ def _write(folder: Path, files: ModelFiles) -> None:
         for name, data in files.items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             (temporary / name).write_bytes(data)
-
-
-def _is_same(folder: Path, job: ShardJob) -> bool:
-    """Whether a folder holds the job's model, all files checked."""
-    try:
-        return inspect_model_folder(folder) == job.checked
-    except UserError:
-        return False

@@ -11,8 +11,8 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
+from functools import cached_property, partial
 from tempfile import mkdtemp
 from typing import Any, TypeVar
 
@@ -49,13 +49,17 @@ class Cluster:
         self.say = say
         places = {"folder": absolute(job.folder), "model": job.model.absolute()}
         self.job = msgspec.structs.replace(job, threads=threads, **places)
-        model = [ray.put(packed(job.model))] if address else []  # in a list, or each worker fetched it at once
         worker = ray.remote(num_cpus=threads, memory=memory)(ShardWorker)
-        self.start_worker: Callable[[], Any] = partial(worker.remote, SHARD_VERSION, self.job, _Fetch(model))
+        self.start_worker: Callable[[], Any] = partial(worker.remote, SHARD_VERSION, self.job)
 
     def start_reader(self, reading: Reading, number: int, split: Split, place: int) -> Any:
         """An actor that reads a split from the shard at a place on."""
         return ray.remote(**ANYWHERE)(ShardReader).remote(reading, number, _absolute(split), place)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model's files, put into the cluster at the first node that does not see them."""
+        return ray.put(packed(self.job.model))
 
     def map(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
         """What the function makes of each value, by tasks of the cluster."""
@@ -80,16 +84,6 @@ class Cluster:
         ray.shutdown()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class _Fetch:
-    """Gets the model's files from the cluster."""
-
-    model: list[Any]
-
-    def __call__(self) -> Any:
-        return ray.get(self.model[0])
 
 
 def _connect(address: str | None, folder: str | None) -> None:

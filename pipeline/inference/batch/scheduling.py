@@ -38,6 +38,10 @@ class Actors(Protocol):
     say: Say
     start_worker: Callable[[], Any]
 
+    @property
+    def model(self) -> Any:
+        """A reference to the model's files."""
+
     def start_reader(self, reading: Reading, number: int, split: Split, place: int) -> Any:
         """An actor that reads a split from the shard at a place on."""
 
@@ -178,7 +182,7 @@ class Schedule:
 
     def _welcome(self, worker: Any, answer: Any) -> None:
         try:
-            ray.get(answer)
+            has_model = ray.get(answer)
         except RayError as error:
             self._failures["start"] += 1
             if self._failures["start"] < TRIES:
@@ -189,8 +193,11 @@ class Schedule:
             else:
                 self._actors.say(f"a worker could not start ({_reason(error)}); {self._alive} go on without it")
             return
-        self._alive += 1
-        self._idle.append(worker)
+        if has_model:
+            self._alive += 1
+            self._idle.append(worker)
+        else:
+            self._waiting[worker.bring.remote(self._actors.model)] = partial(self._welcome, worker)
 
     def _replace(self, worker: Any, error: RayError) -> None:
         """Another worker for one that is dead or on a bad node; one whose records were lost goes on."""
