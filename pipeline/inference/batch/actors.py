@@ -47,7 +47,7 @@ class ShardReader:
 
 
 class ShardWorker:
-    """Does shards with the model, loaded once: its own folder if the node sees it, else one that is kept on the node."""
+    """Does shards with the model, loaded once: the folder itself if the node sees it, else a copy on the node."""
 
     def __init__(self, version: int, job: ShardJob) -> None:
         if version != SHARD_VERSION:
