@@ -185,6 +185,7 @@ class Schedule:
             has_model = ray.get(answer)
         except RayError as error:
             self._failures["start"] += 1
+            _end(worker, error)
             if self._failures["start"] < TRIES:
                 self._actors.say(f"a worker could not start ({_reason(error)}); another is started")
                 self._start_worker()
@@ -205,8 +206,7 @@ class Schedule:
             self._idle.append(worker)
             return
         self._alive -= 1
-        if not isinstance(error, RayActorError):
-            ray.kill(worker)
+        _end(worker, error)
         self._start_worker()
 
     def _note_failure(self, key: object, error: RayError, what: str) -> None:
@@ -227,6 +227,12 @@ class Schedule:
             self._actors.say(f"no news for {SILENCE} s; `ray status` says whether the cluster has what workers ask for")
         for answer in ready:
             self._waiting.pop(answer)(answer)
+
+
+def _end(worker: Any, error: RayError) -> None:
+    """Ends an actor that raised the error, so that another has its core; it may have died of it."""
+    if not isinstance(error, RayActorError):
+        ray.kill(worker)
 
 
 def _cause(error: RayError) -> Exception:
