@@ -31,7 +31,7 @@ class ModelInfo(Record, frozen=True, omit_defaults=True):
     model: str
     labels: Labels
     thresholds: dict[str, float]
-    abstain_band: float
+    abstain_log_odds: float
     text_version: int
     threads: int
     training_rows: int

@@ -15,6 +15,7 @@ from pipeline.core.io import read_bytes
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Precision = Literal["auto", "float32", "bfloat16"]
 PIPELINE_SECTIONS = ("encoder", "label", "split", "crossval", "decision", "evaluation", "tracking", "threads")
 
@@ -22,6 +23,7 @@ PIPELINE_SECTIONS = ("encoder", "label", "split", "crossval", "decision", "evalu
 RENAMED_KEYS = {
     "balanced": "class_weight (balanced or null)",
     "inverse_regularisation": "C",
+    "abstain_band": "abstain_log_odds (0.25 where it was 0.05)",
     "lexical": "tfidf",
     "lexical_weight": "tfidf_weight",
     "min_rows": "min_df",

@@ -128,7 +128,7 @@ class Classifier:
         Raises:
             UserError: if `options` name a theme that this model lacks, or a number out of range.
         """
-        labels, band = self.facts.labels, self.facts.abstain_band
+        labels, band = self.facts.labels, self.facts.abstain_log_odds
         options.check(labels.names)
         thresholds = self.facts.thresholds | options.thresholds
         return [options.select(decide(scores, labels, thresholds, band)) for scores in self._scores(texts)]

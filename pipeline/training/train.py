@@ -81,7 +81,7 @@ def train_model(
         model=name,
         labels=setup.labels,
         thresholds=thresholds,
-        abstain_band=abstain_band,
+        abstain_log_odds=abstain_log_odds,
         text_version=TEXT_VERSION,
         threads=setup.threads,
         training_rows=len(used),
