@@ -23,9 +23,10 @@ from pipeline.text.normalize import TEXT_VERSION
 class ModelInfo(Record, frozen=True, omit_defaults=True):
     """What the manifest says of a model.
 
-    `label_rates` are the shares of training rows with each theme, `languages` those of the rows (none in folders made
-    before they were kept), `hardware` the device and precision of training. Themes with too little to learn from are
-    `unlearnt`: it never gives them. `scarce` says why, and of themes that it may have learnt and nobody can measure.
+    `label_rates` are the shares of training rows with each theme, `languages` those of the rows, `told_among` those
+    that a text's own is told among, `hardware` the device and precision of training. Themes with too little to learn
+    from are `unlearnt`: it never gives them. `scarce` says why, and of themes that it may have learnt and nobody can
+    measure.
     """
 
     model: str
@@ -38,10 +39,11 @@ class ModelInfo(Record, frozen=True, omit_defaults=True):
     training_digest: str
     label_rates: dict[str, float]
     hardware: dict[str, str]
+    languages: tuple[str, ...]
+    told_among: tuple[str, ...]
     versions: dict[str, str]
     unlearnt: tuple[str, ...] = ()
     scarce: dict[str, str] = {}
-    languages: tuple[str, ...] = ()
 
 
 def save_model_folder(

@@ -68,7 +68,7 @@ class Classifier:
 
     def __init__(self, folder: Path, checked: tuple[ModelInfo, str], threads: int | None, cache: Path | None) -> None:
         self.facts, self.name = checked
-        self.languages = known_languages(self.facts.languages)
+        self.languages, self.told_among = known_languages(self.facts.languages), frozenset(self.facts.told_among)
         self._model, self.boilerplate = load_model_folder(folder, self.facts, threads)
         self._folder, self._cache = folder, None
         if cache:

@@ -161,12 +161,12 @@ def _split(
         return record, [], []
     if options.unit == "article":
         lined = msgspec.structs.replace(record, text=parted(record.text)) if is_one_line(record.text) else record
-        paragraphs, rejected = split_article(_with_title(lined), classifier.boilerplate)
+        paragraphs, rejected = split_article(_with_title(lined), classifier.boilerplate, classifier.told_among)
         if record.language:  # a given language is kept
             paragraphs = [msgspec.structs.replace(each, language=record.language) for each in paragraphs]
     else:  # never split, never rejected for its looks; a given language is kept
         text, rejected = prepare(record.text), []
-        language = record.language or detect(text)
+        language = record.language or detect(text, among=classifier.told_among)
         whole = Paragraph(id=record.id, article=record.id, position=1, kind="body", language=language, text=text)
         paragraphs = [whole] if text else []
     if not paragraphs and not rejected:
