@@ -10,7 +10,7 @@ import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +34,10 @@ from pipeline.inference.readers.kinds import FORMATS
 from pipeline.inference.readers.schema import Fields, InputRecord
 
 STDOUT = Path("-")
+SPLIT_NOTE = (
+    "--unit article: this model learnt whole records, and split ones cost it some ten points of F1; "
+    "leave --unit out to classify each record as it is"
+)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -83,6 +87,9 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     began = time.monotonic()
     checked = facts, model = inspect_model_folder(request.model)
     request.options.choice.check(facts.labels.names)
+    if request.options.unit == "article" and facts.labels.unit == "paragraph":
+        say(SPLIT_NOTE)
+    request = replace(request, options=request.options.for_model(facts.labels))
     _check(request)
     themes = request.options.choice.themes or facts.labels.names
     workers, threads, note = plan_workers(request.model, request.workers, find_allowance())

@@ -12,7 +12,7 @@ import msgspec
 
 from pipeline.classifiers.decision import Prediction
 from pipeline.core.errors import UserError
-from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow
+from pipeline.core.schemas import Labels, Paragraph, Record, Rejected, ResultRow, Unit
 from pipeline.inference.batch.summary import BatchCounts
 from pipeline.inference.batch.writers import ARTICLE_KEYS, PARAGRAPH_KEYS, TableColumns
 from pipeline.inference.classifier import Classifier, PredictOptions
@@ -32,19 +32,24 @@ RECORDS_AT_ONCE = 256
 
 CUT_BY_SENTENCES = "articles on one line, cut between sentences; their own paragraphs can't be told"
 BREAKS_WRITTEN_OUT = "articles with line breaks written as \\n"
+TAKEN_WHOLE = "records of several lines taken as one paragraph each; leave --unit out, as the model learnt single ones"
 MENDED_NOTE = "records read in a wrong encoding (РњРµРєС‚РµРї for Мектеп) and mended; mend them at their source, too"
 
 _NOT_JUDGED = Prediction(themes=(), undecided=(), scores={})
 
 
 class BatchOptions(Record, frozen=True):
-    """What is wanted of each record: `unit` says what a record is, `level` what a row is."""
+    """What is wanted of each record: `unit` says what a record is (by default what the model learnt), `level` a row."""
 
-    unit: Literal["article", "paragraph"] = "article"
+    unit: Unit | None = None
     level: Literal["paragraph", "article", "both"] = "paragraph"
     choice: PredictOptions = PredictOptions()
     text: bool = True
     explain: bool = False
+
+    def for_model(self, labels: Labels) -> BatchOptions:
+        """The same with the unit of a model that has these labels, if none is given."""
+        return self if self.unit else msgspec.structs.replace(self, unit=labels.unit)
 
 
 @dataclass
@@ -60,7 +65,8 @@ class BatchRows:
 
 def classify_batch(records: Sequence[InputRecord], classifier: Classifier, options: BatchOptions) -> BatchRows:
     """Every record becomes rows, or one line of the quarantine. Equal texts are scored once."""
-    batch, reserved = BatchRows(), _reserved(classifier.facts.labels.names)
+    labels = classifier.facts.labels
+    batch, reserved, options = BatchRows(), _reserved(labels.names), options.for_model(labels)
     for record, results in _classified([_mended(record, batch.counts) for record in records], classifier, options):
         if record.reason:
             failed = {"id": record.id, "source": record.source, "status": "failed", "reason": record.reason}
@@ -72,6 +78,8 @@ def classify_batch(records: Sequence[InputRecord], classifier: Classifier, optio
         batch.counts.add_rows(results, carried)
         if options.unit == "article" and is_one_line(record.text):
             batch.counts.add_note(BREAKS_WRITTEN_OUT if "\\n" in record.text else CUT_BY_SENTENCES)
+        if options.unit == "paragraph" and labels.unit == "article" and "\n" in record.text.strip():
+            batch.counts.add_note(TAKEN_WHOLE)
         rows = [] if options.level == "article" else [msgspec.structs.asdict(result) | carried for result in results]
         articles = [] if options.level == "paragraph" else [_roll_up(results, options.text) | carried]
         batch.rows += rows
