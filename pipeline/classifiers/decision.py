@@ -21,8 +21,8 @@ ROUNDING = 1e-4
 
 
 MOST_UNDECIDED = 3
-"""Of more only the nearest to their thresholds are named. Of 1,000 texts with 20 topics one has a fourth, of our own none
-a third; a longer list, of a hundred labels say, would tell no more than the scores do."""
+"""Of more only the nearest to their thresholds are named. Of 1,000 texts with 20 topics one has a fourth, of our own
+none a third; a longer list, of a hundred labels say, would tell no more than the scores do."""
 
 
 class DecisionSettings(Settings, frozen=True):
