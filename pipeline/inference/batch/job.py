@@ -23,9 +23,10 @@ from tqdm import tqdm
 from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder
 from pipeline.core.errors import UserError
 from pipeline.core.io import Say, write_json, write_jsonl
+from pipeline.core.schemas import Unit
 from pipeline.inference.batch.rows import BatchOptions
 from pipeline.inference.batch.shards import ShardJob, WorkerError, cut_shards, read_section, run_shards, shard_counts
-from pipeline.inference.batch.summary import BatchCounts, format_summary, summarise
+from pipeline.inference.batch.summary import SPLIT_NOTE, BatchCounts, format_summary, summarise
 from pipeline.inference.batch.workers import find_allowance, plan_workers
 from pipeline.inference.batch.writers import ARTICLE_KEYS, OUTPUT_ENDINGS, PARAGRAPH_KEYS, TableColumns, write_output
 from pipeline.inference.readers.files import STDIN, ReadMeter
@@ -34,10 +35,6 @@ from pipeline.inference.readers.kinds import FORMATS
 from pipeline.inference.readers.schema import Fields, InputRecord
 
 STDOUT = Path("-")
-SPLIT_NOTE = (
-    "--unit article: this model learnt whole records, and split ones cost it some ten points of F1; "
-    "leave --unit out to classify each record as it is"
-)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -87,9 +84,7 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     began = time.monotonic()
     checked = facts, model = inspect_model_folder(request.model)
     request.options.choice.check(facts.labels.names)
-    if request.options.unit == "article" and facts.labels.unit == "paragraph":
-        say(SPLIT_NOTE)
-    request = replace(request, options=request.options.for_model(facts.labels))
+    request = _with_unit(request, facts.labels.unit, say)
     _check(request)
     themes = request.options.choice.themes or facts.labels.names
     workers, threads, note = plan_workers(request.model, request.workers, find_allowance())
@@ -114,6 +109,13 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
         write_json(request.summary, summary)
     say(format_summary(summary, time.monotonic() - began, resumed, note))
     return counts
+
+
+def _with_unit(request: BatchRequest, learnt: Unit, say: Say) -> BatchRequest:
+    """The request with a unit, which is what the model learnt unless another is given."""
+    if (request.options.unit, learnt) == ("article", "paragraph"):
+        say(SPLIT_NOTE)
+    return replace(request, options=msgspec.structs.replace(request.options, unit=request.options.unit or learnt))
 
 
 def _check(request: BatchRequest) -> None:

@@ -12,8 +12,8 @@ import msgspec
 
 from pipeline.classifiers.decision import Prediction
 from pipeline.core.errors import UserError
-from pipeline.core.schemas import Labels, Paragraph, Record, Rejected, ResultRow, Unit
-from pipeline.inference.batch.summary import BatchCounts
+from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow, Unit
+from pipeline.inference.batch.summary import BREAKS_WRITTEN_OUT, CUT_BY_SENTENCES, MENDED_NOTE, TAKEN_WHOLE, BatchCounts
 from pipeline.inference.batch.writers import ARTICLE_KEYS, PARAGRAPH_KEYS, TableColumns
 from pipeline.inference.classifier import Classifier, PredictOptions
 from pipeline.inference.readers.fragments import text_of_fragment, with_markup
@@ -30,11 +30,6 @@ TEXTS_AT_ONCE = 1024
 RECORDS_AT_ONCE = 256
 """Records in memory that are classified at once."""
 
-CUT_BY_SENTENCES = "articles on one line, cut between sentences; their own paragraphs can't be told"
-BREAKS_WRITTEN_OUT = "articles with line breaks written as \\n"
-TAKEN_WHOLE = "records of several lines taken as one paragraph each; leave --unit out, as the model learnt single ones"
-MENDED_NOTE = "records read in a wrong encoding (РњРµРєС‚РµРї for Мектеп) and mended; mend them at their source, too"
-
 _NOT_JUDGED = Prediction(themes=(), undecided=(), scores={})
 
 
@@ -46,10 +41,6 @@ class BatchOptions(Record, frozen=True):
     choice: PredictOptions = PredictOptions()
     text: bool = True
     explain: bool = False
-
-    def for_model(self, labels: Labels) -> BatchOptions:
-        """The same with the unit of a model that has these labels, if none is given."""
-        return self if self.unit else msgspec.structs.replace(self, unit=labels.unit)
 
 
 @dataclass
@@ -66,7 +57,8 @@ class BatchRows:
 def classify_batch(records: Sequence[InputRecord], classifier: Classifier, options: BatchOptions) -> BatchRows:
     """Every record becomes rows, or one line of the quarantine. Equal texts are scored once."""
     labels = classifier.facts.labels
-    batch, reserved, options = BatchRows(), _reserved(labels.names), options.for_model(labels)
+    batch, reserved = BatchRows(), _reserved(labels.names)
+    options = msgspec.structs.replace(options, unit=options.unit or labels.unit)
     for record, results in _classified([_mended(record, batch.counts) for record in records], classifier, options):
         if record.reason:
             failed = {"id": record.id, "source": record.source, "status": "failed", "reason": record.reason}
