@@ -80,11 +80,7 @@ def train_model(
     used = [row for row in map(taught, training_rows(rows)) if any(row.weights)]
     if not used:
         raise UserError("no labelled row to train on; annotate an article or write rules")
-    if sorted(thresholds) != sorted(setup.labels.names):
-        raise UserError(
-            f"thresholds are for {', '.join(sorted(thresholds))}, labels are {', '.join(sorted(setup.labels.names))}; "
-            "run the cross-validation again"
-        )
+    _check_thresholds(thresholds, setup.labels.names)
     model = model_class(name)(setup)
     model.fit(used)
     learnt = {row.language for row in used}
@@ -106,3 +102,11 @@ def train_model(
         told_among=tuple(sorted(told_among(languages, learnt))),
     )
     return model, info
+
+
+def _check_thresholds(thresholds: Collection[str], names: Collection[str]) -> None:
+    if sorted(thresholds) != sorted(names):
+        raise UserError(
+            f"thresholds are for {', '.join(sorted(thresholds))}, labels are {', '.join(sorted(names))}; "
+            "run the cross-validation again"
+        )
