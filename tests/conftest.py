@@ -77,7 +77,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, rows: list[LabelledRow], la
     from pipeline.training.train import train_model
 
     setup = Setup(labels, ROOT / "configs/tfidf.yaml", None, 1, 0)
-    model, facts = train_model("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
+    model, facts = train_model("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.25)
     path = tmp_path_factory.mktemp("models") / "tfidf"
     save_model_folder(path, model, facts, load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate))
     return path

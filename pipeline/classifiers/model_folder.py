@@ -11,11 +11,12 @@ import msgspec
 import numpy as np
 
 from pipeline.classifiers.base import TextClassifier, model_class
+from pipeline.classifiers.decision import MOST_UNDECIDED
 from pipeline.core.arrays import targets_and_weights
 from pipeline.core.errors import MissingPackageError, UserError
 from pipeline.core.io import atomic_folder, read_json, write_json, write_text
 from pipeline.core.manifest import check_manifest, write_manifest
-from pipeline.core.schemas import LabelledRow, Labels, Record
+from pipeline.core.schemas import SINGLE_LABEL, LabelledRow, Labels, Record
 from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.normalize import TEXT_VERSION
 
@@ -23,25 +24,27 @@ from pipeline.text.normalize import TEXT_VERSION
 class ModelInfo(Record, frozen=True, omit_defaults=True):
     """What the manifest says of a model.
 
-    `label_rates` are the shares of training rows with each theme, `languages` those of the rows (none in folders made
-    before they were kept), `hardware` the device and precision of training. Themes with too little to learn from are
-    `unlearnt`: it never gives them. `scarce` says why, and of themes that it may have learnt and nobody can measure.
+    `label_rates` are the shares of training rows with each theme, `languages` those of the rows, `told_among` those
+    that a text's own is told among, `hardware` the device and precision of training. Themes with too little to learn
+    from are `unlearnt`: it never gives them. `scarce` says why, and of themes that it may have learnt and nobody can
+    measure.
     """
 
     model: str
     labels: Labels
     thresholds: dict[str, float]
-    abstain_band: float
+    abstain_log_odds: float
     text_version: int
     threads: int
     training_rows: int
     training_digest: str
     label_rates: dict[str, float]
+    languages: tuple[str, ...]
+    told_among: tuple[str, ...]
     hardware: dict[str, str]
     versions: dict[str, str]
     unlearnt: tuple[str, ...] = ()
     scarce: dict[str, str] = {}
-    languages: tuple[str, ...] = ()
 
 
 def save_model_folder(
@@ -118,22 +121,18 @@ def label_rates(rows: Sequence[LabelledRow], labels: Labels) -> dict[str, float]
 
 def model_card(facts: ModelInfo) -> str:
     """The folder's README."""
-    rates = "\n".join(
-        f"| {name} | {'–' if name in facts.unlearnt else f'{facts.thresholds.get(name, 0.0):.3f}'} | {rate:.1%} |"
-        for name, rate in facts.label_rates.items()
-    )
+    table, decision = _single_label_table(facts) if facts.labels.task == SINGLE_LABEL else _threshold_table(facts)
     never = dict.fromkeys(facts.unlearnt, ", so it is never given")
     scarce = "".join(f"\n{name} {why}{never.get(name, '')}.\n" for name, why in facts.scarce.items())
-    return f"""# {facts.model}: themes of news paragraphs
+    learnt = {"article": "paragraph of an article", "paragraph": "whole record, as the rows of its table were,"}
+    return f"""# {facts.model}: themes of texts
 
-Takes a prepared paragraph and gives a probability per theme. {facts.labels.task}, trained on {facts.training_rows} rows
-(digest {facts.training_digest[:16]}).
+Takes a {learnt[facts.labels.unit]} and gives a probability per theme. {facts.labels.task}, trained on
+{facts.training_rows} rows (digest {facts.training_digest[:16]}).
 
-| theme | threshold | share of training rows |
-| --- | ---: | ---: |
-{rates}
+{table}
 
-A theme is given at or over its threshold; one within {facts.abstain_band} below it is reported as undecided.
+{decision}
 {scarce}
 ```python
 from pipeline import Classifier
@@ -143,3 +142,24 @@ Classifier.load("models/{facts.model}")("…")
 
 How good it is, and when not to use it: docs/model-card.md of the project and reports/{facts.model}/.
 """
+
+
+def _threshold_table(facts: ModelInfo) -> tuple[str, str]:
+    rows = "".join(
+        f"\n| {name} | {'–' if name in facts.unlearnt else f'{facts.thresholds.get(name, 0.0):.3f}'} | {rate:.1%} |"
+        for name, rate in facts.label_rates.items()
+    )
+    return (
+        f"| theme | threshold | share of training rows |\n| --- | ---: | ---: |{rows}",
+        f"A theme is given at or over its threshold. One that lies below it by at most {facts.abstain_log_odds} in "
+        f"log-odds is\nundecided; of these the {MOST_UNDECIDED} nearest are named.",
+    )
+
+
+def _single_label_table(facts: ModelInfo) -> tuple[str, str]:
+    rows = "".join(f"\n| {name} | {rate:.1%} |" for name, rate in facts.label_rates.items())
+    return (
+        f"| theme | share of training rows |\n| --- | ---: |{rows}",
+        f"The most probable theme is given. One that lies below it by at most {facts.abstain_log_odds} in log-odds is\n"
+        f"undecided; of these the {MOST_UNDECIDED} nearest are named.",
+    )

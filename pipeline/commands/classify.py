@@ -35,8 +35,8 @@ TABS = {"tab": "\t", "\\t": "\t"}
 @click.option(
     "--unit",
     type=click.Choice(["article", "paragraph"]),
-    default="article",
-    help="article: split each text as training did. paragraph: each record is one, never split or rejected.",
+    help="article: split each text into paragraphs. paragraph: each record is one, never split or rejected.  "
+    "[default: as the model was trained; article, or paragraph where it learnt a table]",
 )
 @click.option(
     "--level",

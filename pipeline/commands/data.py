@@ -12,6 +12,7 @@ from pipeline.commands import options
 @click.command()
 @options.path("articles", "Folder of .txt files, one for each article.")
 @options.boilerplate
+@options.settings
 @options.path("out", "Kept paragraphs (JSONL).")
 @options.path("rejected", "Rejected lines with reasons (JSONL).")
 @options.path("report", "Counts by article and reason (JSON).")
@@ -20,6 +21,7 @@ def paragraphs(**given: Any) -> None:
 
     \b
     taqyryp paragraphs --articles seeds/articles --boilerplate configs/boilerplate.yaml \\
+        --settings configs/pipeline.yaml \\
         --out data/paragraphs.jsonl --rejected data/rejected.jsonl --report reports/paragraphs.json
     """
     from pipeline.text.articles import run_paragraphs

@@ -20,6 +20,7 @@ Task = Literal["multi-label", "single-label"]
 Kind = Literal["title", "body", "item"]
 Provenance = Literal["gold", "exemplar", "rule"]
 Split = Literal["train", "dev", "test"]
+Unit = Literal["article", "paragraph"]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,12 +91,14 @@ class Labels(Record, frozen=True, omit_defaults=True):
     """The label set: `names` in the order of every target, weight and score vector.
 
     `retired` are themes that are no more, `renamed` pairs of an earlier and the present name: files still hold both.
+    `unit` says what was labelled: paragraphs of articles, or each record of a table as it is (`paragraph`).
     """
 
     task: Task
     names: tuple[str, ...]
     retired: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
+    unit: Unit = "article"
 
     def present(self, themes: Iterable[str]) -> tuple[str, ...]:
         """Themes by their present names, each once, without retired ones; unknown ones stay, for others to refuse."""

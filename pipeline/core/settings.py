@@ -15,11 +15,15 @@ from pipeline.core.io import read_bytes
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Precision = Literal["auto", "float32", "bfloat16"]
-PIPELINE_SECTIONS = ("encoder", "label", "split", "crossval", "decision", "evaluation", "tracking", "threads")
+PIPELINE_SECTIONS = (
+    *("encoder", "languages", "label", "split", "crossval", "decision", "evaluation", "tracking", "threads"),
+)
 
 # Keys that were called something else in earlier versions.
 RENAMED_KEYS = {
+    "abstain_band": "abstain_log_odds (0.25 where it was 0.05)",
     "balanced": "class_weight (balanced or null)",
     "inverse_regularisation": "C",
     "lexical": "tfidf",

@@ -68,7 +68,7 @@ class Classifier:
 
     def __init__(self, folder: Path, checked: tuple[ModelInfo, str], threads: int | None, cache: Path | None) -> None:
         self.facts, self.name = checked
-        self.languages = known_languages(self.facts.languages)
+        self.languages, self.told_among = known_languages(self.facts.languages), frozenset(self.facts.told_among)
         self._model, self.boilerplate = load_model_folder(folder, self.facts, threads)
         self._folder, self._cache = folder, None
         if cache:
@@ -128,7 +128,7 @@ class Classifier:
         Raises:
             UserError: if `options` name a theme that this model lacks, or a number out of range.
         """
-        labels, band = self.facts.labels, self.facts.abstain_band
+        labels, band = self.facts.labels, self.facts.abstain_log_odds
         options.check(labels.names)
         thresholds = self.facts.thresholds | options.thresholds
         return [options.select(decide(scores, labels, thresholds, band)) for scores in self._scores(texts)]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pipeline.core.errors import UserError
 from pipeline.core.io import Say, read_jsonl, read_numbered_jsonl, write_json, write_jsonl
 from pipeline.core.schemas import Annotation, Exemplar, LabelledRow, Labels, Paragraph, Provenance
@@ -43,6 +45,8 @@ def run_label(
         UserError: if a file is missing or broken, or as `label_rows` says.
     """
     names = read_labels(load_settings(themes, ThemeSettings), themes)
+    if files.get("table"):
+        names = msgspec.structs.replace(names, unit="paragraph")
     votes, weights = load_settings(rules, RuleSettings), load_section(settings, "label", LabelSettings)
     rows, summary = label_rows(names, LabellingRules(votes, names), weights, **files)
     summary |= {"retired": count_retired(names, votes, files), "scarce": scarce_themes(rows, names)}

@@ -11,10 +11,13 @@ from pipeline.core.schemas import Article
 from pipeline.core.settings import load_settings
 from pipeline.text.boilerplate import Boilerplate
 from pipeline.text.encodings import decode
+from pipeline.text.language import load_languages
 from pipeline.text.segment import split_articles
 
 
-def run_paragraphs(articles: Path, boilerplate: Path, out: Path, rejected: Path, report: Path, say: Say) -> None:
+def run_paragraphs(
+    articles: Path, boilerplate: Path, settings: Path, out: Path, rejected: Path, report: Path, say: Say
+) -> None:
     """The stage `paragraphs`: splits every article of a folder; writes what is kept, what is not, and the counts.
 
     Of an article without content it says so.
@@ -22,7 +25,8 @@ def run_paragraphs(articles: Path, boilerplate: Path, out: Path, rejected: Path,
     Raises:
         UserError: if a file is missing or can't be read.
     """
-    kept, dropped, counts = split_articles(read_articles(articles), load_settings(boilerplate, Boilerplate))
+    list_, among = load_settings(boilerplate, Boilerplate), load_languages(settings)
+    kept, dropped, counts = split_articles(read_articles(articles), list_, among)
     for count in counts:
         if not count.kept:
             say(f"{articles / count.article}.txt: no paragraph in {count.lines} lines; see {report} for the reasons")

@@ -1,28 +1,34 @@
 """The language of a paragraph.
 
-It is found by py3langid (naive Bayes over byte n-grams). Between the languages in `KNOWN` it decides as if it knew no
-others; another one must lead them by so much that no Kazakh or Russian paragraph is lost to it. Kazakh in Latin and
-Arabic letters, which py3langid doesn't know, is told by its letters and by how its Cyrillic reads.
+It is found by py3langid (naive Bayes over byte n-grams). Between those it is told `among` (`languages` in
+configs/pipeline.yaml; in a trained model those of its rows as well) it decides as if it knew no others; another one
+must lead them by so much that no Kazakh or Russian paragraph is lost to it. Kazakh in Latin and Arabic letters, which
+py3langid doesn't know, is told by its letters and by how its Cyrillic reads.
 
 Measured against lingua, fastText, heliport, CLD2 and CLD3 (docs/LOG.md).
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from copy import copy
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pipeline.core.errors import UserError
+from pipeline.core.settings import load_section
 from pipeline.text.scripts import KAZAKH, has_neighbours_letters, is_plain, is_unreadable, main_script
 from pipeline.text.transliteration import is_kazakh_arabic, latin_to_cyrillic
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-KNOWN = ("kk", "ru", "en")
+USUAL = frozenset({"kk", "ru", "en"})
+"""What a language is told among where nothing says otherwise."""
 UNDETERMINED = "und"
 _CYRILLIC = ("uk", "be", "bg", "sr", "mk", "mn", "tg", "tt", "ba", "ky", "uz")
 
@@ -54,8 +60,23 @@ _NEVER = {"uk": "ыэёъ", "be": "ищъ", "bg": "ыэё", "sr": "ыэёъщй�
 _KYRGYZ = re.compile("аа|оо|уу|ээ|ыы|ч|[ңөү]", re.IGNORECASE)
 
 
-def detect(text: str, fallback: str = UNDETERMINED) -> str:
-    """The BCP-47 code of a paragraph's language: one of `KNOWN`, `kk-Latn`, `kk-Arab`, or of another language.
+def load_languages(settings: Path) -> frozenset[str]:
+    """`languages` of configs/pipeline.yaml.
+
+    Raises:
+        UserError: if one is no code that py3langid knows, or there is none.
+    """
+    codes = load_section(settings, "languages", list[str])
+    for code in codes:
+        if code not in _all().labels:
+            raise UserError(f"{settings}: languages: {code!r} is none that can be told; write codes such as kk or ru")
+    if not codes:
+        raise UserError(f"{settings}: languages: empty; name at least one, such as kk")
+    return frozenset(codes)
+
+
+def detect(text: str, fallback: str = UNDETERMINED, among: frozenset[str] = USUAL) -> str:
+    """The BCP-47 code of a paragraph's language: one of `among`, `kk-Latn`, `kk-Arab`, or of another language.
 
     Where there is no letter to judge by, or two languages come out nearly alike, it is `fallback`; `UNDETERMINED` where
     most letters are of no language known.
@@ -64,12 +85,12 @@ def detect(text: str, fallback: str = UNDETERMINED) -> str:
         return fallback
     head = text[:_READ]
     if is_plain(head):
-        return "kk" if _is_surely_kazakh(head) else _named(head, _cyrillic(), fallback)
-    if is_unreadable(head):
+        return "kk" if _is_surely_kazakh(head) else _named(head, _cyrillic(among), fallback, among)
+    if _is_outlandish(head, among):
         return UNDETERMINED
     if script := kazakh_script(head):
         return f"kk-{script}"
-    return _named(head, _cyrillic() if main_script(head) == "Cyrl" else _all(), fallback)
+    return _named(head, _cyrillic(among) if main_script(head) == "Cyrl" else _all(), fallback, among)
 
 
 def kazakh_script(text: str) -> Literal["Latn", "Arab", ""]:
@@ -81,13 +102,13 @@ def kazakh_script(text: str) -> Literal["Latn", "Arab", ""]:
     return script if script == "Latn" and _is_kazakh_latin(head) else ""
 
 
-def _named(head: str, identifier: LanguageIdentifier, fallback: str) -> str:
+def _named(head: str, identifier: LanguageIdentifier, fallback: str, among: frozenset[str]) -> str:
     ranked: list[tuple[str, float]] = identifier.rank(head)
-    if ranked[0][0] in KNOWN and ranked[0][1] - ranked[1][1] >= _LEAD:
+    if ranked[0][0] in among and ranked[0][1] - ranked[1][1] >= _LEAD:
         return ranked[0][0]
-    (best, score), (_, runner_up), *_ = [entry for entry in ranked if entry[0] in KNOWN]
+    (best, score), (_, runner_up), *_ = [*(entry for entry in ranked if entry[0] in among), ("", -math.inf)]
     other, lead = ranked[0][0], ranked[0][1] - score
-    enough = 0.0 if has_neighbours_letters(head) else _FOREIGN_LEAD
+    enough = 0.0 if best in USUAL and has_neighbours_letters(head) else _FOREIGN_LEAD
     if other != best and lead >= enough and not _speaks_against(other, head):
         return other
     return best if score - runner_up >= _LEAD else fallback
@@ -95,6 +116,11 @@ def _named(head: str, identifier: LanguageIdentifier, fallback: str) -> str:
 
 def _is_surely_kazakh(head: str) -> bool:
     return len(_KAZAKH.findall(head)) >= _ENOUGH and len(_NOT_KYRGYZ.findall(head)) >= _ENOUGH_NOT_KYRGYZ
+
+
+def _is_outlandish(head: str, known: Collection[str]) -> bool:
+    """Whether letters were lost, or are of an alphabet that none of these languages is written in."""
+    return is_unreadable(head) and (main_script(head) != "" or _all().rank(head)[0][0] not in known)
 
 
 def _speaks_against(language: str, head: str) -> bool:
@@ -106,7 +132,7 @@ def _speaks_against(language: str, head: str) -> bool:
 
 def _is_kazakh_latin(head: str) -> bool:
     """Of Kazakh paragraphs 98.5% are found, cut to 6 words 90%; 3% of Turkish ones are taken for it, .1% of English."""
-    scores = dict(_cyrillic().rank(latin_to_cyrillic(head).lower()))
+    scores = dict(_cyrillic(USUAL).rank(latin_to_cyrillic(head).lower()))
     kazakh: float = scores.pop("kk") - max(scores.values())
     ranked: list[tuple[str, float]] = _all().rank(head)
     (other, best), (_, runner_up), *_ = [entry for entry in ranked if entry[0] != _CONFUSED_WITH_IT]
@@ -116,9 +142,9 @@ def _is_kazakh_latin(head: str) -> bool:
     return lead >= max(_LEAST_LATIN_LEAD, enough * sum(map(str.isalpha, head)))
 
 
-def languages(texts: Sequence[str]) -> list[str]:
+def languages(texts: Sequence[str], among: frozenset[str] = USUAL) -> list[str]:
     """The language of each paragraph of one article; an undecided one takes that of most of the article's text."""
-    detected = [detect(text, "") for text in texts]
+    detected = [detect(text, "", among) for text in texts]
     characters: Counter[str] = Counter()
     for text, language in zip(texts, detected, strict=True):
         if language:
@@ -128,12 +154,14 @@ def languages(texts: Sequence[str]) -> list[str]:
 
 
 def known_languages(trained: Collection[str]) -> frozenset[str]:
-    """The languages of a model's training rows that `outside` goes by; none, if some have names it can't recognise.
-
-    Without any (a model folder made before they were kept) those in `KNOWN`.
-    """
-    primary = frozenset(code.split("-")[0] for code in trained or KNOWN)
+    """The languages of a model's training rows that `outside` goes by; none, if some have names it can't recognise."""
+    primary = frozenset(code.split("-")[0] for code in trained)
     return primary if primary <= frozenset(_all().labels) else frozenset()
+
+
+def told_among(configured: Collection[str], trained: Collection[str]) -> frozenset[str]:
+    """What a model's texts are told among: the configured languages and, of those of its rows, all that can be told."""
+    return frozenset(configured) | {code.split("-")[0] for code in trained}.intersection(_all().labels)
 
 
 def outside(text: str, language: str, known: Collection[str]) -> Literal["", "script", "language"]:
@@ -143,18 +171,18 @@ def outside(text: str, language: str, known: Collection[str]) -> Literal["", "sc
     """
     if not known:
         return ""
-    if is_unreadable(text[:_READ]):
+    if _is_outlandish(text[:_READ], known):
         return "script"
     return "" if language == UNDETERMINED or language.split("-")[0] in known else "language"
 
 
 @cache
-def _cyrillic() -> LanguageIdentifier:
+def _cyrillic(among: frozenset[str]) -> LanguageIdentifier:
     """The model for Cyrillic text."""
     import numpy as np
 
     identifier = copy(_all())
-    identifier.set_languages([*KNOWN, *_CYRILLIC])
+    identifier.set_languages(sorted({*USUAL, *_CYRILLIC, *among}))
     # As it stands, in 16 bits, it is converted for each text: 8 µs of 38
     identifier.nb_ptc = np.ascontiguousarray(identifier.nb_ptc, dtype=np.float32)
     return identifier

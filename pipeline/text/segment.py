@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pipeline.core.schemas import Article, Paragraph, Record, Rejected
 from pipeline.text.boilerplate import Boilerplate, compiled_rules
 from pipeline.text.breaks import unfolded
-from pipeline.text.language import languages
+from pipeline.text.language import USUAL, languages
 from pipeline.text.lines import Line
 from pipeline.text.normalize import lines, prepare
 from pipeline.text.placement import judge_by_place
@@ -34,14 +34,17 @@ class LineCounts(Record, frozen=True):
 
 
 def split_articles(
-    articles: Sequence[Article], boilerplate: Boilerplate
+    articles: Sequence[Article], boilerplate: Boilerplate, among: frozenset[str] = USUAL
 ) -> tuple[list[Paragraph], list[Rejected], list[LineCounts]]:
-    """The paragraphs and the rejected lines of all articles, and the counts of each."""
+    """The paragraphs and the rejected lines of all articles, and the counts of each.
+
+    A paragraph's language is told `among` these (see pipeline/text/language.py).
+    """
     paragraphs: list[Paragraph] = []
     rejected: list[Rejected] = []
     counts: list[LineCounts] = []
     for article in articles:
-        kept, dropped = split_article(article, boilerplate)
+        kept, dropped = split_article(article, boilerplate, among)
         total, reasons = len(lines(article.text)), dict(sorted(Counter(row.reason for row in dropped).items()))
         blank = total - len(kept) - len(dropped)
         counts.append(LineCounts(article=article.id, lines=total, blank=blank, kept=len(kept), rejected=reasons))
@@ -50,7 +53,9 @@ def split_articles(
     return paragraphs, rejected, counts
 
 
-def split_article(article: Article, boilerplate: Boilerplate) -> tuple[list[Paragraph], list[Rejected]]:
+def split_article(
+    article: Article, boilerplate: Boilerplate, among: frozenset[str] = USUAL
+) -> tuple[list[Paragraph], list[Rejected]]:
     """The article's content as paragraphs, in order, and its other lines with the reason; blank lines are in neither.
 
     Paragraphs are numbered among themselves, so boilerplate more or less never renames one.
@@ -63,11 +68,12 @@ def split_article(article: Article, boilerplate: Boilerplate) -> tuple[list[Para
     judge_by_place(page)
     _reject_repeats(page)
     kept = [line for line in page if not line.reason]
+    codes = languages([line.text for line in kept], among)
     paragraphs = [
         Paragraph(
             id=f"{article.id}-{at:03d}", article=article.id, position=at, kind=line.kind, language=code, text=line.text
         )
-        for at, (line, code) in enumerate(zip(kept, languages([line.text for line in kept]), strict=True), 1)
+        for at, (line, code) in enumerate(zip(kept, codes, strict=True), 1)
     ]
     return paragraphs, [
         Rejected(article=article.id, line=x.number, reason=x.reason, text=x.text) for x in page if x.reason

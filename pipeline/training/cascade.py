@@ -20,7 +20,7 @@ from pipeline.classifiers.cascade import (
     ConfidenceBand,
     is_confident,
 )
-from pipeline.classifiers.decision import decide_all
+from pipeline.classifiers.decision import decide_all, lowest_undecided
 from pipeline.classifiers.model_folder import ModelInfo, inspect_model_folder, model_card
 from pipeline.classifiers.tfidf_regression import TFIDF_FILES
 from pipeline.core.arrays import Array, Mask, targets_and_weights
@@ -130,7 +130,7 @@ def fit_bands(first: Array, second: Mask, info: ModelInfo, disagreement: float) 
         lowest, highest = np.inf, -np.inf
         if info.labels.task != SINGLE_LABEL:
             highest = info.thresholds[name]
-            lowest = np.nextafter(highest - info.abstain_band, -1)
+            lowest = np.nextafter(lowest_undecided(highest, info.abstain_log_odds), -1)
         low, high = _reach(scores, given, disagreement, lowest), -_reach(-scores, ~given, disagreement, -highest)
         bands.append(ConfidenceBand(low=max(low, -1.0), high=min(high, 2.0)))  # nor -1
     return tuple(bands)

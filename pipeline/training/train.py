@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from pipeline.core.settings import Count, load_section, load_settings
 from pipeline.labelling.rules import RuleSettings
 from pipeline.labelling.teaching import scarce_themes, taught, training_rows, unlearnt_themes
 from pipeline.text.boilerplate import Boilerplate
+from pipeline.text.language import USUAL, load_languages, told_among
 from pipeline.text.normalize import TEXT_VERSION
 from pipeline.training.crossval import CrossvalSettings
 
@@ -47,8 +48,10 @@ def run_train(
         threads=load_section(settings, "threads", Count),
         seed=load_section(settings, "crossval", CrossvalSettings).seeds[0],
     )
-    band = load_section(settings, "decision", DecisionSettings).abstain_band
-    trained, info = train_model(model, rows, setup, read_json(thresholds, dict[str, float]), band)
+    band = load_section(settings, "decision", DecisionSettings).abstain_log_odds
+    trained, info = train_model(
+        model, rows, setup, read_json(thresholds, dict[str, float]), band, load_languages(settings)
+    )
     votes = load_settings(rules, RuleSettings) if rules else RuleSettings(rules=[])
     save_model_folder(
         out,
@@ -60,9 +63,16 @@ def run_train(
 
 
 def train_model(
-    name: str, rows: Sequence[LabelledRow], setup: Setup, thresholds: dict[str, float], abstain_band: float
+    name: str,
+    rows: Sequence[LabelledRow],
+    setup: Setup,
+    thresholds: dict[str, float],
+    abstain_log_odds: float,
+    languages: Collection[str] = USUAL,
 ) -> tuple[TextClassifier, ModelInfo]:
     """Fits on every row that weighs something and is not kept for development or test.
+
+    Texts to classify have their languages told among those of the rows and `languages`.
 
     Raises:
         UserError: if there is no such row, or thresholds and labels don't fit together.
@@ -70,18 +80,15 @@ def train_model(
     used = [row for row in map(taught, training_rows(rows)) if any(row.weights)]
     if not used:
         raise UserError("no labelled row to train on; annotate an article or write rules")
-    if sorted(thresholds) != sorted(setup.labels.names):
-        raise UserError(
-            f"thresholds are for {', '.join(sorted(thresholds))}, labels are {', '.join(sorted(setup.labels.names))}; "
-            "run the cross-validation again"
-        )
+    _check_thresholds(thresholds, setup.labels.names)
     model = model_class(name)(setup)
     model.fit(used)
+    learnt = {row.language for row in used}
     info = ModelInfo(
         model=name,
         labels=setup.labels,
         thresholds=thresholds,
-        abstain_band=abstain_band,
+        abstain_log_odds=abstain_log_odds,
         text_version=TEXT_VERSION,
         threads=setup.threads,
         training_rows=len(used),
@@ -91,6 +98,15 @@ def train_model(
         scarce=scarce_themes(rows, setup.labels),
         hardware=model.hardware,
         versions=package_versions(),
-        languages=tuple(sorted({row.language for row in used})),
+        languages=tuple(sorted(learnt)),
+        told_among=tuple(sorted(told_among(languages, learnt))),
     )
     return model, info
+
+
+def _check_thresholds(thresholds: Collection[str], names: Collection[str]) -> None:
+    if sorted(thresholds) != sorted(names):
+        raise UserError(
+            f"thresholds are for {', '.join(sorted(thresholds))}, labels are {', '.join(sorted(names))}; "
+            "run the cross-validation again"
+        )

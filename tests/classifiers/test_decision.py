@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from pipeline.classifiers.decision import DecisionSettings, choose_thresholds, decide, decide_all, f1_at
+from pipeline.classifiers.decision import (
+    DecisionSettings,
+    choose_thresholds,
+    decide,
+    decide_all,
+    f1_at,
+    lowest_undecided,
+)
 from pipeline.core.schemas import Labels
 
 LABELS = Labels(task="multi-label", names=("a", "b"))
@@ -22,26 +29,59 @@ LIMITS = {"a": 0.5, "b": 0.3}
         ((0.5, 0.1), ("a",), (), "classified"),
         ((0.46, 0.1), (), ("a",), "abstained"),
         ((0.46, 0.3), ("b",), ("a",), "classified"),
-        ((0.44, 0.24), (), (), "classified"),
+        ((0.4379, 0.251), (), ("a", "b"), "abstained"),
+        ((0.4378, 0.25), (), (), "classified"),
         ((0.9, 0.9), ("a", "b"), (), "classified"),
     ],
 )
 def test_a_decision(
     scores: tuple[float, float], themes: tuple[str, ...], undecided: tuple[str, ...], status: str
 ) -> None:
-    prediction = decide(scores, LABELS, LIMITS, 0.05)
+    prediction = decide(scores, LABELS, LIMITS, 0.25)
     assert (prediction.themes, prediction.undecided, prediction.status) == (themes, undecided, status)
     assert prediction.scores == dict(zip("ab", scores, strict=True))
 
 
 def test_a_single_label_decision_takes_the_best() -> None:
-    assert decide((0.4, 0.6), SINGLE, {}, 0.05).themes == ("b",)
-    near = decide((0.48, 0.52), SINGLE, {}, 0.05)
+    assert decide((0.4, 0.6), SINGLE, {}, 0.25).themes == ("b",)
+    assert decide((0.46, 0.54), SINGLE, {}, 0.25).undecided == ()
+    near = decide((0.48, 0.52), SINGLE, {}, 0.25)
     assert (near.themes, near.undecided, near.status) == (("b",), ("a",), "classified")
     assert decide_all(np.array([[0.4, 0.6], [0.7, 0.3]]), np.zeros(2), SINGLE).tolist() == [
         [False, True],
         [True, False],
     ]
+
+
+def test_a_band_is_as_wide_for_low_thresholds_as_they_are_low() -> None:
+    """.05 below a threshold of .04 was every probability."""
+    twenty = Labels(task="multi-label", names=tuple(f"topic {number}" for number in range(20)))
+    limits = dict.fromkeys(twenty.names, 0.04)
+    assert decide([0.01] * 20, twenty, limits, 0.25).undecided == ()
+    assert decide([0.01] * 17 + [0.033, 0.04, 0.02], twenty, limits, 0.25).undecided == ("topic 17",)
+    assert [lowest_undecided(limit, 0.25) for limit in (0.04, 0.24, 0.5, 0.9)] == pytest.approx(
+        [0.0314, 0.1974, 0.4378, 0.8752], abs=1e-4
+    )
+
+
+def test_of_many_near_misses_the_three_nearest_are_named_in_the_order_of_the_labels() -> None:
+    labels = Labels(task="multi-label", names=tuple("abcde"))
+    limits = {"a": 0.5, "b": 0.1, "c": 0.5, "d": 0.1, "e": 0.5}
+    said = decide([0.45, 0.095, 0.49, 0.082, 0.7], labels, limits, 0.25)
+    assert (said.themes, said.undecided, said.status) == (("e",), ("a", "b", "c"), "classified")
+    single = Labels(task="single-label", names=tuple("abcde"))
+    said = decide([0.19, 0.21, 0.205, 0.2, 0.195], single, {}, 0.25)
+    assert (said.themes, said.undecided) == (("b",), ("c", "d", "e"))
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 3))
+def test_what_is_undecided_lies_below_its_threshold(score: float, threshold: float, band: float) -> None:
+    labels = Labels(task="multi-label", names=("a",))
+    said = decide([score], labels, {"a": threshold}, band)
+    assert not set(said.themes) & set(said.undecided)
+    assert lowest_undecided(threshold, band) <= threshold
+    if said.undecided:
+        assert lowest_undecided(threshold, band) <= score < threshold
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30))
@@ -53,7 +93,7 @@ def test_f1_at_every_threshold_is_scikit_learns(pairs: list[tuple[float, bool]])
 
 
 def settings(shrink: float, tolerance: float = 0) -> DecisionSettings:
-    return DecisionSettings(abstain_band=0.05, f1_tolerance=tolerance, shrink=shrink)
+    return DecisionSettings(abstain_log_odds=0.25, f1_tolerance=tolerance, shrink=shrink)
 
 
 def test_a_theme_takes_the_middle_of_its_best_plateau() -> None:
@@ -102,12 +142,12 @@ def test_a_rare_theme_is_drawn_to_the_common_threshold() -> None:
 
 def test_a_probability_of_0_is_neither_given_nor_undecided() -> None:
     labels = Labels(task="multi-label", names=("a", "b"))
-    said = decide([0.0, 0.01], labels, {"a": 0.03, "b": 0.03}, 0.05)
+    said = decide([0.0, 0.01], labels, {"a": 0.011, "b": 0.011}, 0.25)
     assert (said.themes, said.undecided) == ((), ("b",))
-    assert decide([0.0, 0.01], labels, {"a": 0.0, "b": 0.0}, 0.05).themes == ("b",)
+    assert decide([0.0, 0.01], labels, {"a": 0.0, "b": 0.0}, 0.25).themes == ("b",)
     assert decide_all(np.array([[0.0, 0.01]]), np.zeros(2), labels).tolist() == [[False, True]]
     single = Labels(task="single-label", names=("a", "b"))
-    assert decide([0.0, 0.01], single, {"a": 0.5, "b": 0.5}, 0.05).undecided == ()
+    assert decide([0.0, 0.01], single, {"a": 0.5, "b": 0.5}, 0.25).undecided == ()
 
 
 def test_unknown_cells_choose_nothing() -> None:

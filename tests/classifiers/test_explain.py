@@ -32,7 +32,7 @@ TEXT = "В школах и вузах внедряются программы «
 
 def made(name: str, folder: Path, setup: Setup, rows: list[LabelledRow]) -> Path:
     """A model folder with all that explains it."""
-    model, facts = train_model(name, rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
+    model, facts = train_model(name, rows, setup, dict.fromkeys(THEMES, 0.4), 0.25)
     rules = load_settings(ROOT / "configs/rules.yaml", RuleSettings)
     reasons = partial(explain.save_training_neighbours, model=model, rows=rows, labels=setup.labels, rules=rules)
     save_model_folder(folder, model, facts, load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate), reasons)
@@ -115,7 +115,7 @@ def test_a_batch_without_content_needs_no_reasons(name: str, folders: dict[str, 
 
 def test_a_folder_without_reasons_says_so(tmp_path: Path, rows: list[LabelledRow], labels: Labels) -> None:
     setup = Setup(labels, ROOT / "configs/tfidf.yaml", None, 1, 0)
-    model, facts = train_model("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.05)
+    model, facts = train_model("tfidf", rows, setup, dict.fromkeys(THEMES, 0.4), 0.25)
     save_model_folder(tmp_path / "m", model, facts, load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate))
     with pytest.raises(UserError, match="holds nothing to explain with; train the model again"):
         Classifier.load(tmp_path / "m").explain([TEXT])

@@ -63,6 +63,17 @@ def test_facts_of_another_version_say_so(folder: Path, tmp_path: Path) -> None:
         Classifier.load(older)
 
 
+def test_a_folder_with_the_band_as_a_probability_is_refused(folder: Path, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(folder, older)
+    facts = json.loads((older / "manifest.json").read_text())["facts"]
+    facts["abstain_band"] = facts.pop("abstain_log_odds") / 5
+    (older / "manifest.json").unlink()
+    write_manifest(older, "model", facts)
+    with pytest.raises(UserError, match=r"made by another version of this project .*abstain_.*; train the model again"):
+        Classifier.load(older)
+
+
 def test_rates_are_weighted_shares(rows: list[LabelledRow], labels: Labels) -> None:
     rates = label_rates(rows, labels)
     for column, name in enumerate(labels.names):

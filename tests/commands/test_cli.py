@@ -232,8 +232,9 @@ def test_users_mistakes_are_one_line(
         (["classify", "seeds/articles", "--model", folder, "--threshold", "x", "-o", "-"], "expected THEME=P"),
         (["annotate", "absent.txt"], "absent.txt: cannot be read"),
         (
-            ["paragraphs", "--articles", tmp_path / "empty", "--boilerplate", "configs/boilerplate.yaml", "--out",
-             tmp_path / "o", "--rejected", tmp_path / "r", "--report", tmp_path / "p"],
+            ["paragraphs", "--articles", tmp_path / "empty", "--boilerplate", "configs/boilerplate.yaml",
+             "--settings", "configs/pipeline.yaml", "--out", tmp_path / "o", "--rejected", tmp_path / "r",
+             "--report", tmp_path / "p"],
             "no .txt file in it",
         ),
     ]  # fmt: skip

@@ -88,7 +88,7 @@ RENAMED: Edits = {
 RETIRED: Edits = {
     THEMES_FILE: [("meritocracy, digitalisation,", "meritocracy,"), ("retired: []", "retired: [digitalisation]")]
 }
-LANGUAGE: Edits = {"pipeline/text/language.py": [('"en")', '"en", "ky")')]}
+LANGUAGE: Edits = {"configs/pipeline.yaml": [("languages: [kk, ru, en]", "languages: [kk, ru, en, ky]")]}
 
 
 @pytest.fixture(scope="module")

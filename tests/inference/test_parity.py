@@ -42,7 +42,7 @@ def setup(labels: Labels) -> Setup:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, rows: list[LabelledRow], setup: Setup) -> Path:
     taught = [row for number, row in enumerate(rows) if number % EVERY]
-    model, facts = train_model("tfidf", taught, setup, dict.fromkeys(THEMES, 0.35), 0.05)
+    model, facts = train_model("tfidf", taught, setup, dict.fromkeys(THEMES, 0.35), 0.25)
     path = tmp_path_factory.mktemp("models") / "tfidf"
     save_model_folder(path, model, facts, load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate))
     return path

@@ -59,6 +59,6 @@ def test_an_article_without_content_is_said_to_have_none(tmp_path: Path) -> None
     (articles / "news.txt").write_text("Облыстық білім басқармасының дерегінше, биыл ауылға алпыс мұғалім келді.\n")
     told: list[str] = []
     out = (tmp_path / name for name in ("paragraphs.jsonl", "rejected.jsonl", "report.json"))
-    run_paragraphs(articles, ROOT / "configs/boilerplate.yaml", *out, told.append)
+    run_paragraphs(articles, ROOT / "configs/boilerplate.yaml", ROOT / "configs/pipeline.yaml", *out, told.append)
     assert [line.partition(":")[0] for line in told] == [f"{articles}/empty.txt", f"{articles}/menu.txt"]
     assert told[1].endswith(f"menu.txt: no paragraph in 3 lines; see {tmp_path}/report.json for the reasons"), told

@@ -27,7 +27,7 @@ __all__ = ["judging", "trained"]  # fixtures
 
 TWO = Labels(task=MULTI_LABEL, names=("one", "two"))
 THRESHOLDS = {"one": 0.3, "two": 0.4}
-FACTS = cast(ModelInfo, SimpleNamespace(labels=TWO, thresholds=THRESHOLDS, abstain_band=0.05, unlearnt=()))
+FACTS = cast(ModelInfo, SimpleNamespace(labels=TWO, thresholds=THRESHOLDS, abstain_log_odds=0.25, unlearnt=()))
 
 
 def evidence(first: Any, second: Any) -> CascadeEvidence:
@@ -50,7 +50,7 @@ def test_in_a_zone_the_second_model_says_otherwise_no_oftener_than_allowed(
         assert given_[values <= zone.low].sum() <= share * (values <= zone.low).sum()
         assert (~given_[values >= zone.high]).sum() <= share * (values >= zone.high).sum()
         for value in values[(values <= zone.low) | (values >= zone.high)]:
-            told = decide([value, 0], TWO, {"one": FACTS.thresholds[TWO.names[column]], "two": 0.4}, 0.05)
+            told = decide([value, 0], TWO, {"one": FACTS.thresholds[TWO.names[column]], "two": 0.4}, 0.25)
             assert ("one" in told.themes) == (value >= zone.high)
             assert "one" not in told.undecided
 

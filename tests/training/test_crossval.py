@@ -24,7 +24,7 @@ from pipeline.training.crossval import CrossvalSettings, cross_validate, plan_fi
 from tests.conftest import ROOT
 
 EVERYTHING = CrossvalSettings(seeds=[0, 1], transfer=True, rules_as_teacher=True)
-DECISION = DecisionSettings(abstain_band=0.05, f1_tolerance=0.01, shrink=10)
+DECISION = DecisionSettings(abstain_log_odds=0.25, f1_tolerance=0.01, shrink=10)
 EVALUATION = EvaluationSettings(level=0.9, resamples=200, seed=0, worst=2)
 
 
@@ -188,7 +188,7 @@ def test_a_threshold_never_sees_the_article_it_decides() -> None:
             rows.append(LabelledRow(id=id_, article=article, targets=(target,), **fact))
             scores.append(Scores(id=id_, setting="gold", seed=0, fold=fold, scores=(score,)))
     folds = [FoldRow(article="a", fold=0, role="test"), FoldRow(article="b", fold=1, role="test")]
-    exact = DecisionSettings(abstain_band=0, f1_tolerance=0, shrink=0)
+    exact = DecisionSettings(abstain_log_odds=0, f1_tolerance=0, shrink=0)
     decisions = join_settings(rows, folds, scores, labels, exact)["gold"].decisions
     assert decisions[0, :, 0].tolist() == [True, True, False, False]
 

@@ -56,7 +56,7 @@ def trained(
     (path / "transformer.yaml").write_text(TRANSFORMER)
     short = [msgspec.structs.replace(row, text=row.text[:150]) for row in rows]
     setup = Setup(labels, path / "transformer.yaml", tiny_encoder, 1, 0)
-    model, facts = train_model("transformer", short, setup, dict.fromkeys(THEMES, 0.4), 0.05)
+    model, facts = train_model("transformer", short, setup, dict.fromkeys(THEMES, 0.4), 0.25)
     save_model_folder(path / "model", model, facts, load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate))
     return path / "model"
 

@@ -91,7 +91,7 @@ def test_positives_in_one_article_alone_are_not_measured(rows: list[LabelledRow]
 def test_a_model_never_gives_what_it_has_not_learnt(positives: int, rows: list[LabelledRow], tmp_path: Path) -> None:
     setup = Setup(FIVE, ROOT / "configs/tfidf.yaml", None, 1, 0)
     learnt = with_youth(rows, positives)
-    model, info = train_model("tfidf", learnt, setup, dict.fromkeys(FIVE.names, 0.03), 0.05)
+    model, info = train_model("tfidf", learnt, setup, dict.fromkeys(FIVE.names, 0.03), 0.25)
     why = WHY.replace("0 positives", "1 positive") if positives else WHY
     assert (info.unlearnt, info.scarce) == (("youth",), {"youth": why})
     folder = tmp_path / "tfidf"

@@ -23,7 +23,7 @@ from pipeline.core.storage import absolute, begin_folder, is_remote, names_in, p
 from pipeline.inference.batch.ids import RepeatedIds
 from pipeline.inference.batch.many_files import Shards, write_many
 from pipeline.inference.batch.processes import Processes
-from pipeline.inference.batch.request import STDOUT, BatchRequest, check_request
+from pipeline.inference.batch.request import STDOUT, BatchRequest, check_request, with_unit
 from pipeline.inference.batch.shards import Done, Reading, ShardJob, WorkerError, read_section
 from pipeline.inference.batch.summary import BatchCounts, format_summary, summarise
 from pipeline.inference.batch.workers import find_allowance, plan_workers
@@ -56,6 +56,7 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     began = time.monotonic()
     checked = facts, model = inspect_model_folder(request.model)
     request.options.choice.check(facts.labels.names)
+    request = with_unit(request, facts.labels.unit, say)
     check_request(request)
     themes = request.options.choice.themes or facts.labels.names
     workers, threads, note = plan_workers(request.model, request.workers, find_allowance())

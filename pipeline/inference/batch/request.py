@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from pipeline.core.errors import UserError
+from pipeline.core.io import Say
+from pipeline.core.schemas import Unit
 from pipeline.core.storage import is_remote
 from pipeline.inference.batch.rows import BatchOptions
+from pipeline.inference.batch.summary import SPLIT_NOTE
 from pipeline.inference.batch.writers import OUTPUT_ENDINGS
 from pipeline.inference.readers.files import STDIN
 from pipeline.inference.readers.kinds import FORMATS
@@ -54,6 +59,13 @@ class BatchRequest:
         if self.options.level == "both":
             named["articles"] = self.out.with_name(f"{self.out.stem}.articles{self.out.suffix}")
         return {**named, "articles" if self.options.level == "article" else "rows": self.out}
+
+
+def with_unit(request: BatchRequest, learnt: Unit, say: Say) -> BatchRequest:
+    """The request with a unit, which is what the model learnt unless another is given."""
+    if (request.options.unit, learnt) == ("article", "paragraph"):
+        say(SPLIT_NOTE)
+    return replace(request, options=msgspec.structs.replace(request.options, unit=request.options.unit or learnt))
 
 
 def check_request(request: BatchRequest) -> None:

@@ -12,8 +12,8 @@ import msgspec
 
 from pipeline.classifiers.decision import Prediction
 from pipeline.core.errors import UserError
-from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow
-from pipeline.inference.batch.summary import BatchCounts
+from pipeline.core.schemas import Paragraph, Record, Rejected, ResultRow, Unit
+from pipeline.inference.batch.summary import BREAKS_WRITTEN_OUT, CUT_BY_SENTENCES, MENDED_NOTE, TAKEN_WHOLE, BatchCounts
 from pipeline.inference.batch.writers import ARTICLE_KEYS, PARAGRAPH_KEYS, TableColumns
 from pipeline.inference.classifier import Classifier, PredictOptions
 from pipeline.inference.readers.fragments import text_of_fragment, with_markup
@@ -30,17 +30,13 @@ TEXTS_AT_ONCE = 1024
 RECORDS_AT_ONCE = 256
 """Records in memory that are classified at once."""
 
-CUT_BY_SENTENCES = "articles on one line, cut between sentences; their own paragraphs can't be told"
-BREAKS_WRITTEN_OUT = "articles with line breaks written as \\n"
-MENDED_NOTE = "records read in a wrong encoding (РњРµРєС‚РµРї for Мектеп) and mended; mend them at their source, too"
-
 _NOT_JUDGED = Prediction(themes=(), undecided=(), scores={})
 
 
 class BatchOptions(Record, frozen=True):
-    """What is wanted of each record: `unit` says what a record is, `level` what a row is."""
+    """What is wanted of each record: `unit` says what a record is (by default what the model learnt), `level` a row."""
 
-    unit: Literal["article", "paragraph"] = "article"
+    unit: Unit | None = None
     level: Literal["paragraph", "article", "both"] = "paragraph"
     choice: PredictOptions = PredictOptions()
     text: bool = True
@@ -60,7 +56,9 @@ class BatchRows:
 
 def classify_batch(records: Sequence[InputRecord], classifier: Classifier, options: BatchOptions) -> BatchRows:
     """Every record becomes rows, or one line of the quarantine. Equal texts are scored once."""
-    batch, reserved = BatchRows(), _reserved(classifier.facts.labels.names)
+    labels = classifier.facts.labels
+    batch, reserved = BatchRows(), _reserved(labels.names)
+    options = msgspec.structs.replace(options, unit=options.unit or labels.unit)
     for record, results in _classified([_mended(record, batch.counts) for record in records], classifier, options):
         if record.reason:
             failed = {"id": record.id, "source": record.source, "status": "failed", "reason": record.reason}
@@ -72,6 +70,8 @@ def classify_batch(records: Sequence[InputRecord], classifier: Classifier, optio
         batch.counts.add_rows(results, carried)
         if options.unit == "article" and is_one_line(record.text):
             batch.counts.add_note(BREAKS_WRITTEN_OUT if "\\n" in record.text else CUT_BY_SENTENCES)
+        if options.unit == "paragraph" and labels.unit == "article" and "\n" in record.text.strip():
+            batch.counts.add_note(TAKEN_WHOLE)
         rows = [] if options.level == "article" else [msgspec.structs.asdict(result) | carried for result in results]
         articles = [] if options.level == "paragraph" else [_roll_up(results, options.text) | carried]
         batch.rows += rows
@@ -161,12 +161,12 @@ def _split(
         return record, [], []
     if options.unit == "article":
         lined = msgspec.structs.replace(record, text=parted(record.text)) if is_one_line(record.text) else record
-        paragraphs, rejected = split_article(_with_title(lined), classifier.boilerplate)
+        paragraphs, rejected = split_article(_with_title(lined), classifier.boilerplate, classifier.told_among)
         if record.language:  # a given language is kept
             paragraphs = [msgspec.structs.replace(each, language=record.language) for each in paragraphs]
     else:  # never split, never rejected for its looks; a given language is kept
         text, rejected = prepare(record.text), []
-        language = record.language or detect(text)
+        language = record.language or detect(text, among=classifier.told_among)
         whole = Paragraph(id=record.id, article=record.id, position=1, kind="body", language=language, text=text)
         paragraphs = [whole] if text else []
     if not paragraphs and not rejected:

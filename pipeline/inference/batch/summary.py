@@ -17,6 +17,14 @@ NOT_JUDGED = {
     "input's field `language`",
 }
 """What to do about rows that were not judged, by their reason."""
+SPLIT_NOTE = (
+    "--unit article: this model learnt whole records, and split ones cost it some ten points of F1; "
+    "leave --unit out to classify each record as it is"
+)
+CUT_BY_SENTENCES = "articles on one line, cut between sentences; their own paragraphs can't be told"
+BREAKS_WRITTEN_OUT = "articles with line breaks written as \\n"
+TAKEN_WHOLE = "records of several lines taken as one paragraph each; leave --unit out, as the model learnt single ones"
+MENDED_NOTE = "records read in a wrong encoding (РњРµРєС‚РµРї for Мектеп) and mended; mend them at their source, too"
 _POSITION = re.compile(r"^(sheet '[^']*'( row \d+)?|lines? \d+( to \d+)?|(row|record|item) \d+): ")
 
 
