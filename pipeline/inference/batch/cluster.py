@@ -45,7 +45,9 @@ class Cluster:
         self._folder = None if address else mkdtemp(prefix="taqyryp-ray-")
         _connect(address, self._folder)
         threads, memory = needs(job.model)
-        self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+        cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        threads = min([threads, *filter(None, cores)])  # a worker has to find room on any node
+        self.workers = workers or max(1, sum(each // threads for each in cores))
         self.say = say
         places = {"folder": absolute(job.folder), "model": job.model.absolute()}
         self.job = msgspec.structs.replace(job, threads=threads, **places)
