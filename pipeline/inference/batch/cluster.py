@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
@@ -96,8 +97,13 @@ def _connect(address: str | None, folder: str | None) -> None:
         ray.init("local", _temp_dir=folder, **alone, **quiet)
         return
     try:
+        host, _, port = (address or os.environ["RAY_ADDRESS"]).rpartition(":")
+        if port.isdigit():
+            socket.create_connection(
+                (host.removeprefix("ray://"), int(port)), timeout=10
+            ).close()  # Ray tries for minutes
         ray.init(address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"--address {address}: no Ray cluster that this machine belongs to ({error})") from error
 
 
