@@ -105,10 +105,8 @@ def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> Tr
     written = (path for place in (report, challenge) for path in place.rglob("*") if path.is_file())
     digests |= {path.relative_to(paths.reports).as_posix(): file_sha256(path) for path in written}
     folders = [_read_folder(kind, paths, outs) for kind in model_kinds(model, stages)]
-    tags |= {"digest.model": folders[0].digest, **folders[0].hardware} if folders else {}
-    for folder in folders[1:]:
-        _check_exported(folder, folders[0], stages[EXPORT])
-        tags[f"digest.{folder.kind}"] = digests[folder.kind] = folder.digest
+    tags |= _folder_tags(folders, stages)
+    digests |= {folder.kind: folder.digest for folder in folders[1:]}
     params, figures = lineage_params(behind), read_json(report / "scores.json", dict[str, Any])
     tags[MEASURED] = ", ".join(figures[MEASURED])
     key = digest_of([model, params, digests, tags.get("digest.model")])
@@ -134,6 +132,14 @@ def _read_folder(kind: str, paths: ResultPaths, outs: Mapping[Path, str]) -> Mod
     manifest = check_manifest(paths.models / kind, "model")
     hardware = manifest.facts.get("hardware", {})
     return ModelFolder(kind, paths.models / kind, manifest.digest, outs.get(paths.models / kind, ""), hardware)
+
+
+def _folder_tags(folders: Sequence[ModelFolder], stages: Mapping[str, Any]) -> dict[str, str]:
+    tags = {"digest.model": folders[0].digest, **folders[0].hardware} if folders else {}
+    for served in folders[1:]:
+        _check_exported(served, folders[0], stages[EXPORT])
+        tags[f"digest.{served.kind}"] = served.digest
+    return tags
 
 
 def _check_exported(served: ModelFolder, trained: ModelFolder, stage: Mapping[str, Any]) -> None:
