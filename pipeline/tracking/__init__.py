@@ -1,16 +1,14 @@
 """What the pipeline made -> MLflow, a ledger with exactly one run for each model and distinct result.
 
 In reading order: `results` (what the files say of a result), `store` (which MLflow, and how long to wait for it),
-`plots`, `served` (the model as MLflow serves it), `runs` (a result becomes a run with its logged model), `registry`
-(versions, candidate and champion), `history` (what git and DVC's cache still have), `ledger` (all of it, for a checkout
-or its history), `stage` (the command, which costs no result). Nothing else imports MLflow.
+`plots`, `requests` (what may be asked of a served model), `served` (the model as MLflow serves it), `logged` (a model
+folder becomes a logged model), `runs` (a result becomes a run with its logged models), `registry` (versions, candidate
+and champion), `history` (what git and DVC's cache still have), `ledger` (all of it, for a checkout or its history),
+`stage` (the command, which costs no result). Nothing else imports MLflow.
 """
 
 import os
 from pathlib import Path
-
-OWN_THRESHOLDS, NO_LIMIT = -1.0, 0
-"""The defaults of a served model's parameters `threshold` and `top_k`."""
 
 # These are read on import, so they stand here, before any module that imports MLflow. MLflow reports its use to its
 # makers unless told not to, and asks an unreachable server for more than 100 s. Plots are drawn outside the main

@@ -16,15 +16,8 @@ from subprocess import check_call, check_output
 from typing import Any, NamedTuple
 
 from pipeline.core.io import Say, read_json
-from pipeline.tracking.results import (
-    ResultPaths,
-    digest_of,
-    lineage,
-    lineage_outs,
-    lineage_params,
-    load_stages,
-    needed_outs,
-)
+from pipeline.tracking.lock import digest_of, lineage, lineage_outs, lineage_params, load_stages, needed_outs
+from pipeline.tracking.results import GATE, ResultPaths
 
 EVALUATE = "evaluate@"
 
@@ -135,7 +128,7 @@ def restored(version: Version, models: Sequence[str], root: Path, cache: Path) -
     place.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place) as temporary:
         folder = Path(temporary)
-        reports = [f"reports/{name}" for model in models for name in (model, f"challenge/{model}")]
+        reports = [f"reports/{name}" for model in models for name in (model, f"challenge/{model}", GATE)]
         listed = ["git", "ls-tree", "--name-only", version.commit, "dvc.lock", *reports]
         there = check_output(listed, cwd=root, text=True).splitlines()
         check_call(["git", "archive", "-o", f"{folder}/archive.tar", version.commit, *there], cwd=root)

@@ -1,8 +1,7 @@
 """Versions of the registered model: the candidate is the newest, the champion moves only for a reason.
 
-A reason is: there is none yet, a comparison that is better beyond noise, or a choice made by hand with `taqyryp
-promote`, which is kept in a committed file so that a rebuilt store honours it. An alias that someone set in MLflow
-itself stays where it is until someone promotes another version.
+A reason is: there is none yet, a comparison that is better beyond noise, or a choice by hand with `taqyryp promote`,
+kept in a committed file so that a rebuilt store honours it. An alias set in MLflow itself stays until someone promotes.
 """
 
 from __future__ import annotations
@@ -31,8 +30,9 @@ from pipeline.core.settings import Positive, Settings
 from pipeline.evaluation.compare import compare_models
 from pipeline.evaluation.evaluate import EvaluationSettings
 from pipeline.evaluation.metrics import ScoredTable
+from pipeline.tracking.logged import RESULT
 from pipeline.tracking.results import TrackedResult
-from pipeline.tracking.runs import RESULT, note
+from pipeline.tracking.runs import note
 from pipeline.tracking.store import SQLITE, Store, StoreError, connect, elsewhere, local_artifacts, one_line, with_store
 
 REGISTERED = "taqyryp"
@@ -58,16 +58,15 @@ class ChampionChoice(Settings, frozen=True):
 
 
 def register_version(store: Store, result: TrackedResult, run: Any) -> Version | None:
-    """The version of a result's run, made if there is none; None for a model without a folder.
+    """The version of what people serve of a result's run, made if there is none; None without a model.
 
-    MLflow points no version to another run. So a new one takes the place of one whose run was lost, with its aliases,
-    and the old one is deleted.
+    MLflow points no version to another run. So a new one takes the place of one whose run was lost, aliases included.
     """
-    if result.folder is None:
+    if not result.folders:
         return None
     known = store.client.search_model_versions(f"name = '{REGISTERED}' and tag.{RESULT} = '{result.key}'")
     alive = [version for version in known if _is_alive(store, version, run)]
-    version = alive[0] if alive else _register(store, result, run.outputs.model_outputs[0].model_id, known)
+    version = alive[0] if alive else _register(store, result, run, known)
     for old in known:
         if old not in alive:
             for alias, number in store.client.get_registered_model(REGISTERED).aliases.items():
@@ -90,18 +89,19 @@ def _is_alive(store: Store, version: Version, run: Any) -> bool:
     return bool(other.experiment_id != run.info.experiment_id and other.lifecycle_stage == "active")
 
 
-def _register(store: Store, result: TrackedResult, model_id: str, known: Sequence[Version]) -> Version:
+def _register(store: Store, result: TrackedResult, run: Any, known: Sequence[Version]) -> Version:
     """A new version, with the tags and the age of those of this result that are known or were deleted by someone."""
-    tags = {RESULT: result.key, "model": result.model, "name": result.name}
+    tags = {RESULT: result.key, "model": result.model, "name": result.folders[-1].name}
     for old in known:
         tags |= old.tags
-    listed = json.loads(store.client.get_logged_model(model_id).tags.get("mlflow.modelVersions", "[]"))
+    logged = [store.client.get_logged_model(output.model_id) for output in run.outputs.model_outputs]
+    (model,) = (model for model in logged if model.name == result.folders[-1].kind)
+    listed = json.loads(model.tags.get("mlflow.modelVersions", "[]"))
     ages = [int(entry["version"]) for entry in listed] + [_age(old) for old in known]
-    if ages:
-        tags |= {FIRST: str(min(ages))}
+    tags |= {FIRST: str(min(ages))} if ages else {}
     if ages and not known:
         tags |= {JUDGED: "before it was deleted"}
-    version = mlflow.register_model(f"models:/{model_id}", REGISTERED, tags=tags)
+    version = mlflow.register_model(f"models:/{model.model_id}", REGISTERED, tags=tags)
     store.client.update_model_version(REGISTERED, version.version, note(result))
     store.client.update_registered_model(REGISTERED, "Themes of Kazakh and Russian news paragraphs")
     return version

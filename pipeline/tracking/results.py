@@ -8,17 +8,16 @@ from hashlib import md5
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-import yaml
-
 from pipeline.core.errors import UserError
-from pipeline.core.io import file_sha256, read_bytes, read_json, read_jsonl, sha256
+from pipeline.core.io import file_sha256, read_bytes, read_json, read_jsonl
 from pipeline.core.manifest import check_manifest
 from pipeline.core.schemas import CurvePoint, LabelledRow, Labels
 from pipeline.evaluation.evaluate import MEASURED, headlines
 from pipeline.evaluation.plot_data import loss_curves
+from pipeline.tracking.lock import EXPORT, digest_of, lineage, lineage_outs, lineage_params, load_stages, model_kinds
 
-DISPLAY_NAMES = "configs/themes.yaml:names"  # people see these, no model does; a run must not double when one is mended
+GATE = "export.json"
+"""The report of the stage that makes what people serve."""
 
 
 class ResultPaths(NamedTuple):
@@ -32,14 +31,29 @@ class ResultPaths(NamedTuple):
     tags: Mapping[str, str] = {}  # of where they come from
 
 
+class ModelFolder(NamedTuple):
+    """A model folder: its kind, place and digest, the one by which DVC's cache knows it, and what it learnt on."""
+
+    kind: str
+    path: Path
+    digest: str
+    stored: str
+    hardware: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """The very name in the rows that it classifies."""
+        return f"{self.kind}-{self.digest[:8]}"
+
+
 class TrackedResult(NamedTuple):
     """What one model achieved. `key` is the same for the same result, whenever and wherever it was made.
 
-    `name` is the run's, for a model with a folder the very name in the rows it classifies; `made` is when all that it
-    came from was first committed (ms since 1970), None if it was not; `curves` are (name, epoch,
-    value); `rows` counts those of the datasets `labelled` and `gold`; `reports` are folders by the name that they get
-    in the run; `folder` is the model's, None for a reference that is only measured; `stored` is the digest by which
-    DVC's cache knows that folder.
+    `name` is the run's, for a model with a folder the folder's; `made` is when all that it came from was first
+    committed (ms since 1970), None if it was not; `gate` says how near the compact form's answers are; `curves` are
+    (name, epoch, value); `rows` counts those of the datasets `labelled` and `gold`; `reports` are folders by the name
+    that they get in the run; `folders` are none for a reference that is only measured, else the trained model and what
+    was made of it, the one that people serve last.
     """
 
     model: str
@@ -48,13 +62,13 @@ class TrackedResult(NamedTuple):
     made: int | None
     params: dict[str, str]
     metrics: dict[str, float]
+    gate: dict[str, float]
     curves: list[tuple[str, int, float]]
     tags: dict[str, str]
     rows: dict[str, dict[str, int]]
     reports: dict[str, Path]
     scored: Path
-    folder: Path | None
-    stored: str
+    folders: tuple[ModelFolder, ...]
 
 
 def read_results(paths: ResultPaths) -> list[TrackedResult]:
@@ -72,18 +86,6 @@ def read_results(paths: ResultPaths) -> list[TrackedResult]:
     return [read_result(model, paths, stages) for model in models]
 
 
-def load_stages(lock: bytes) -> dict[str, Any]:
-    """What a dvc.lock says of each stage. LibYAML takes 20 ms for ours, pure Python 150."""
-    loaded = yaml.load(lock, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return loaded.get("stages", {}) if isinstance(loaded, dict) else {}
-
-
-def needed_outs(model: str, stages: Mapping[str, Any]) -> list[str]:
-    """The outputs that a model's result is read from, beside the reports, as dvc.lock names them."""
-    tables = ["labelled.jsonl", "labels.json", "folds.jsonl", f"scored/{model}.jsonl", f"curves/{model}.jsonl"]
-    return [f"data/{name}" for name in tables] + [f"models/{model}"] * (f"train@{model}" in stages)
-
-
 def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> TrackedResult:
     """The result of one model; `stages` is what dvc.lock says of them.
 
@@ -93,7 +95,7 @@ def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> Tr
     behind = lineage(stages, model)
     outs = {paths.lock.parent / path: digest for path, digest in lineage_outs(behind).items()}
     labelled, labels, folds = (paths.data / name for name in ("labelled.jsonl", "labels.json", "folds.jsonl"))
-    scored, folder = paths.data / "scored" / f"{model}.jsonl", paths.models / model
+    scored = paths.data / "scored" / f"{model}.jsonl"
     report, challenge = paths.reports / model, paths.reports / "challenge" / model
     if md5(read_bytes(scored), usedforsecurity=False).hexdigest() != outs.get(scored):  # nor are the params its own
         raise UserError(f"{scored}: not what dvc.lock says was made; run `dvc repro` or `dvc checkout`")
@@ -102,9 +104,9 @@ def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> Tr
     tags = {"model": model, "digest.data": data_digest, "digest.stages": digest_of(behind), **paths.tags}
     written = (path for place in (report, challenge) for path in place.rglob("*") if path.is_file())
     digests |= {path.relative_to(paths.reports).as_posix(): file_sha256(path) for path in written}
-    if folder.is_dir():
-        manifest = check_manifest(folder, "model")
-        tags |= {"digest.model": manifest.digest, **manifest.facts.get("hardware", {})}
+    folders = [_read_folder(kind, paths, outs) for kind in model_kinds(model, stages)]
+    tags |= _folder_tags(folders, stages)
+    digests |= {folder.kind: folder.digest for folder in folders[1:]}
     params, figures = lineage_params(behind), read_json(report / "scores.json", dict[str, Any])
     tags[MEASURED] = ", ".join(figures[MEASURED])
     key = digest_of([model, params, digests, tags.get("digest.model")])
@@ -116,58 +118,40 @@ def read_result(model: str, paths: ResultPaths, stages: Mapping[str, Any]) -> Tr
         made=_made([paths.committed.get(digest) for digest in outs.values()]),
         params=params,
         metrics=_metrics(figures, read_json(labels, Labels), challenge / "dev.json"),
+        gate=_gate(paths.reports / GATE) if folders[1:] else {},
         curves=_curves(paths.data / "curves" / f"{model}.jsonl"),
         tags=tags,
         rows={"labelled": {"rows": kinds.total(), **kinds}, "gold": {n: figures[n] for n in ("rows", "articles")}},
         reports={name: path for name, path in (("", report), ("challenge", challenge)) if path.is_dir()},
         scored=scored,
-        folder=folder if folder.is_dir() else None,
-        stored=outs.get(folder, ""),
+        folders=tuple(folders),
     )
+
+
+def _read_folder(kind: str, paths: ResultPaths, outs: Mapping[Path, str]) -> ModelFolder:
+    manifest = check_manifest(paths.models / kind, "model")
+    hardware = manifest.facts.get("hardware", {})
+    return ModelFolder(kind, paths.models / kind, manifest.digest, outs.get(paths.models / kind, ""), hardware)
+
+
+def _folder_tags(folders: Sequence[ModelFolder], stages: Mapping[str, Any]) -> dict[str, str]:
+    tags = {"digest.model": folders[0].digest, **folders[0].hardware} if folders else {}
+    for served in folders[1:]:
+        _check_exported(served, folders[0], stages[EXPORT])
+        tags[f"digest.{served.kind}"] = served.digest
+    return tags
+
+
+def _check_exported(served: ModelFolder, trained: ModelFolder, stage: Mapping[str, Any]) -> None:
+    """Refuses what was made of an earlier training: the figures are not its own."""
+    if trained.stored not in [dep.get("md5") for dep in stage["deps"]]:
+        raise UserError(f"{served.path}: not made of this {trained.path}, says dvc.lock; run `dvc repro {EXPORT}`")
 
 
 def _made(committed: Sequence[int | None]) -> int | None:
     """When the last of a result's outputs came into a commit; None if one never did."""
     times = [when for when in committed if when]
     return max(times, default=None) if len(times) == len(committed) else None
-
-
-def digest_of(value: Any) -> str:
-    """SHA-256 of a value, whatever the order of its keys."""
-    return sha256(msgspec.json.encode(value, order="sorted"))
-
-
-def lineage(stages: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """The last stages of a model and all whose outputs they came from, as dvc.lock records them."""
-    last = [f"{stage}@{model}" for stage in ("evaluate", "train", "challenge")]
-    makers = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", [])}
-    found: dict[str, Any] = {}
-    waiting = [name for name in last if name in stages]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = stages[name]
-            waiting += [makers[dep["path"]] for dep in stages[name].get("deps", []) if dep["path"] in makers]
-    return dict(sorted(found.items()))
-
-
-def lineage_outs(behind: Mapping[str, Any]) -> dict[str, str]:
-    """The outputs of these stages: path -> DVC's digest."""
-    return {out["path"]: out["md5"] for stage in behind.values() for out in stage.get("outs", [])}
-
-
-def lineage_params(behind: Mapping[str, Any]) -> dict[str, str]:
-    """The parameters that DVC recorded for these stages, flat, under their names in the configuration files."""
-    recorded = [(file, values) for stage in behind.values() for file, values in stage.get("params", {}).items()]
-    pending = [(f"{file}:{name}", value) for file, values in recorded for name, value in values.items()]
-    flat = {}
-    for name, value in pending:
-        if isinstance(value, dict):
-            pending += [(f"{name}.{key}", inner) for key, inner in value.items()]
-        elif not name.startswith(DISPLAY_NAMES):
-            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            flat[name.partition(":")[2]] = text
-    return dict(sorted(flat.items()))
 
 
 def _metrics(report: Mapping[str, Any], labels: Labels, challenge: Path) -> dict[str, float]:
@@ -198,6 +182,12 @@ def _figures(report: Mapping[str, Any], challenge: bool = False) -> dict[str, fl
             if value is not None:
                 figures[name] = value
     return figures
+
+
+def _gate(path: Path) -> dict[str, float]:
+    """What `export` found of the form that it took, the last that it tried."""
+    *_, taken = read_json(path, dict[str, dict[str, dict[str, float]]]).values()
+    return {f"gate/{name}_{language}": value for language, found in taken.items() for name, value in found.items()}
 
 
 def _curves(path: Path) -> list[tuple[str, int, float]]:

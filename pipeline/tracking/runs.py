@@ -7,47 +7,31 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import msgspec
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param
-from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-from mlflow.types.schema import Array, Map
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from pipeline.classifiers.base import MODELS
 from pipeline.evaluation.compare import three_digits
 from pipeline.evaluation.evaluate import MEASURED
-from pipeline.tracking import NO_LIMIT, OWN_THRESHOLDS, project_root
-from pipeline.tracking.history import link_cached
+from pipeline.tracking.logged import RESULT, file_sizes, log_model
 from pipeline.tracking.plots import draw_plot
-from pipeline.tracking.results import TrackedResult
+from pipeline.tracking.results import ModelFolder, TrackedResult
 from pipeline.tracking.store import Store
 
 FORBIDDEN = re.compile(r"[^/\w.\- :]")  # what MLflow does not take in a name; a theme may hold a comma or a bracket
-RESULT, COMPLETE = "result", "complete"  # tags: the result's key; set last, when nothing is missing any more
+COMPLETE = "complete"  # a tag that is set last, when nothing is missing any more
 VIEW = "mlflow.sharedViewState.headlines"  # the link of `make ui` ends in viewStateShareKey=headlines
 VIEWED = ("f1_macro", "f1_macro_low", "f1_macro_high", "ap_macro")
-ID, TEXT = ColSpec("string", "id", required=False), ColSpec("string", "text")
-THEMES = [ColSpec(Array("string"), name) for name in ("themes", "undecided")]
-SIGNATURE = ModelSignature(
-    inputs=Schema([TEXT, ID]),
-    outputs=Schema([ID, *THEMES, ColSpec(Map("double"), "scores"), ColSpec("string", "status")]),
-    params=ParamSchema([ParamSpec("threshold", "double", OWN_THRESHOLDS), ParamSpec("top_k", "long", NO_LIMIT)]),
-)
-EXAMPLE = {"text": ["В школах внедряются программы «Адал ұрпақ».", "Жексенбіде ауа райы бұзылады."]}
-PACKAGES = "mlflow msgspec numpy py3langid pyyaml safetensors scikit-learn scipy tokenizers torch tqdm transformers"
-"""What a served model imports. MLflow would find out by loading the model, which takes seconds a run."""
 
 
 def log_result(store: Store, result: TrackedResult) -> tuple[Any, bool]:
     """The whole run (mlflow.entities.Run) of a result, and whether it is new; whatever else there is of it is deleted.
 
-    A run that a kill left open, or that has lost its files, its model or the model's files, is written again.
+    A run that a kill left open, or that has lost its files, a model or the model's files, is written again.
     """
     client, same = store.client, f"tags.{RESULT} = '{result.key}'"
     runs = client.search_runs([store.experiment], same, order_by=["start_time"])
@@ -77,28 +61,27 @@ def share_view(store: Store, metrics: Collection[str]) -> None:
 
 
 def _is_whole(store: Store, result: TrackedResult, run: Any, models: Sequence[Any]) -> bool:
-    """Whether a run is complete, with its scored rows and, of a trained model, one logged model with all its files."""
+    """Whether a run is complete, with its scored rows and, of each model folder, a logged model with all its files."""
     list_files, run_id = store.client.list_logged_model_artifacts, run.info.run_id
     kept = {file.path for file in store.client.list_artifacts(run_id)}
     if COMPLETE not in run.data.tags or "scored.jsonl" not in kept:
         return False
-    if result.folder is None:
-        return True
-    logged = [model.model_id for model in models if model.source_run_id == run_id]
-    if len(logged) != 1 or logged != [output.model_id for output in run.outputs.model_outputs]:
+    logged = {model.name: model.model_id for model in models if model.source_run_id == run_id}
+    if sorted(logged.values()) != sorted(output.model_id for output in run.outputs.model_outputs):
         return False
-    waiting, sizes = list(list_files(logged[0])), {}
+    return logged.keys() == {folder.kind for folder in result.folders} and all(
+        _has_files(list_files, logged[folder.kind], folder) for folder in result.folders
+    )
+
+
+def _has_files(list_files: Callable[..., Any], model_id: str, folder: ModelFolder) -> bool:
+    waiting, sizes = list(list_files(model_id)), {}
     for file in waiting:
         if file.is_dir and Path(file.path).parts[0] == "artifacts":  # not all of the code: each folder is a request
-            waiting += list_files(logged[0], file.path)
+            waiting += list_files(model_id, file.path)
         sizes[file.path] = file.file_size
-    wanted = {f"artifacts/{result.model}/{name}": size for name, size in _sizes(result.folder).items()}
+    wanted = {f"artifacts/{folder.kind}/{name}": size for name, size in file_sizes(folder.path).items()}
     return "MLmodel" in sizes and wanted.items() <= sizes.items()
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 def _write(store: Store, result: TrackedResult) -> Any:
@@ -109,10 +92,12 @@ def _write(store: Store, result: TrackedResult) -> Any:
     client.log_batch(run_id, params=[Param(FORBIDDEN.sub("_", name), value) for name, value in result.params.items()])
     labelled, gold = _dataset(result, "labelled", "training"), _dataset(result, "gold", "evaluation")
     client.log_inputs(run_id, [labelled, gold])
-    model_id = _log_model(store, result, run_id) if result.folder else None
-    on_gold = (model_id, gold.dataset.name, gold.dataset.digest)
+    logged = [log_model(store, result, folder, run_id) for folder in result.folders]
+    trained, served = (logged[0], logged[-1]) if logged else (None, None)
+    on_gold = (trained, gold.dataset.name, gold.dataset.digest)
     metrics = [Metric(FORBIDDEN.sub("_", name), value, start, 0, *on_gold) for name, value in result.metrics.items()]
-    metrics += [Metric(name, value, start, epoch, model_id) for name, epoch, value in result.curves]
+    metrics += [Metric(name, value, start, epoch, trained) for name, epoch, value in result.curves]
+    metrics += [Metric(name, value, start, 0, served) for name, value in result.gate.items()]
     client.log_batch(run_id, metrics=metrics)
     with store.not_waiting(), tempfile.TemporaryDirectory() as folder:
         for name, path in result.reports.items():
@@ -143,49 +128,10 @@ def note(result: TrackedResult) -> str:
     """What people should know before they read the figures."""
     gold = result.rows["gold"]
     middle, low, high = (three_digits(result.metrics.get(f"f1_macro{end}")) for end in ("", "_low", "_high"))
+    served = f" Served is {result.folders[-1].name}; the figures gate/… say how like it answers." if result.gate else ""
     return (
         f"Out of fold on {gold['rows']} gold paragraphs of {gold['articles']} articles, whole articles held out: "
         f"macro-F1 {middle} ({low} to {high}) over {result.tags[MEASURED] or 'no theme'}. "
         "Two runs whose intervals overlap may differ by noise alone: "
-        "reports/comparison.md of the project says which are better."
+        f"reports/comparison.md of the project says which are better.{served}"
     )
-
-
-def _log_model(store: Store, result: TrackedResult, run_id: str) -> str:
-    """A logged model with the model's folder in it; its id.
-
-    MLflow copies what it saves, twice. On this file system it is given an empty folder instead, and the files come
-    last, as links to DVC's own copies: they cost no room, and stay when the checkout moves on.
-    """
-    assert result.folder is not None
-    kind = {"model_type": "text-classification", "tags": {RESULT: result.key}, "params": result.params}
-    model = store.client.create_logged_model(store.experiment, result.model, run_id, **kind)
-    store.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    card = Model(model.artifact_location, run_id, model_uuid=model.model_id, model_id=model.model_id)
-    cache, served = project_root() / ".dvc" / "cache", Path(__file__).with_name("served.py")
-    is_local = model.artifact_location.startswith("file:")
-    with store.not_waiting(), tempfile.TemporaryDirectory() as temporary:
-        empty = Path(temporary) / result.model
-        empty.mkdir()
-        mlflow.pyfunc.save_model(
-            f"{temporary}/saved",
-            python_model=str(served),
-            code_paths=[str(served.parent.parent)],
-            artifacts={"model": str(empty if is_local else result.folder)},
-            signature=SIGNATURE,
-            input_example=EXAMPLE,
-            pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in PACKAGES.split()],
-            mlflow_model=card,
-        )
-        store.client.log_model_artifacts(model.model_id, f"{temporary}/saved")
-        if is_local:
-            saved = Path(mlflow.artifacts.download_artifacts(model.artifact_location))  # the very folder, no copy
-            files = saved / "artifacts" / result.model
-            link_cached(cache, result.stored, files)
-            if _sizes(files) != _sizes(result.folder):  # the cache lacks the model, or some of it
-                shutil.rmtree(files)  # else copies would be written through links into the cache
-                shutil.copytree(result.folder, files)
-            card.model_size_bytes = sum(path.stat().st_size for path in saved.rglob("*") if path.is_file())
-            card.save(saved / "MLmodel")
-    store.client.finalize_logged_model(model.model_id, "READY")
-    return str(model.model_id)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,38 @@ def test_the_pipeline_makes_what_it_promises(project: Project) -> None:
     verdicts = read(project, "reports/verdicts.json")
     assert isinstance(verdicts, list)
     assert {v["verdict"] for v in verdicts} <= {"better", "worse", "within noise"}
+
+
+def test_people_serve_the_compact_form_which_the_transformers_run_logs_beside_it(project: Project) -> None:
+    """One run, two logged models; the champion is the compact one, with the gate's figures on its page."""
+    with closing(sqlite3.connect(project.folder / "mlflow.db")) as store:
+        logged = store.execute(
+            "select m.name, m.model_id from logged_models m join runs r on r.run_uuid = m.source_run_id"
+            " where r.name like 'transformer-%' and r.lifecycle_stage = 'active'"
+        ).fetchall()
+        ((source, name),) = store.execute(
+            "select v.source, t.value from registered_model_aliases a join model_versions v using (name, version)"
+            " join model_version_tags t using (name, version) where a.alias = 'champion' and t.key = 'name'"
+        ).fetchall()
+        compact = dict(logged)["compact"]
+        gate = store.execute(
+            f"select metric_name, metric_value from logged_model_metrics where model_id = '{compact}'"
+        ).fetchall()
+    assert sorted(kind for kind, _ in logged) == ["compact", "transformer"]
+    assert source == f"models:/{compact}"
+    (taken,) = [*json.loads((project.folder / "reports/export.json").read_text()).values()][-1:]
+    assert dict(gate) == {f"gate/{key}_{lang}": value for lang, found in taken.items() for key, value in found.items()}
+    place = project.folder / "mlruns/models" / compact / "artifacts"
+    cached = {path.stat().st_ino for path in (project.folder / ".dvc/cache").rglob("*") if path.is_file()}
+    assert (place / "artifacts/compact/openvino_model.bin").stat().st_ino in cached  # a link: it takes no room
+    needed = (place / "requirements.txt").read_text()
+    assert "openvino==" in needed
+    assert not [gone for gone in ("torch", "transformers", "scikit-learn", "mlflow==") if gone in needed]
+    for out, model in (("served", "models:/taqyryp@champion"), ("local", "models/compact")):
+        project.run("taqyryp", "classify", "seeds/articles", "--model", model, "-o", f"{out}.jsonl")
+    served, local = ((project.folder / f"{out}.jsonl").read_bytes() for out in ("served", "local"))
+    assert served == local
+    assert f'"model":"{name}"'.encode() in served
 
 
 def test_no_derived_file_would_enter_git(project: Project) -> None:

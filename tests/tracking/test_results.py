@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.errors import UserError
 from pipeline.evaluation.metrics import ScoredTable
-from pipeline.tracking.results import _figures, lineage, lineage_params
+from pipeline.tracking.lock import lineage, lineage_params, model_kinds, needed_outs
+from pipeline.tracking.results import ModelFolder, _check_exported, _figures, _gate
 
 LOCK = {
     "label": {
@@ -36,6 +42,46 @@ LOCK = {
 def test_a_result_has_the_stages_it_came_from_and_no_others() -> None:
     assert list(lineage(LOCK, "one")) == ["crossval@one", "evaluate@one", "label"]
     assert list(lineage(LOCK, "two")) == ["encoder", "evaluate@two"]
+
+
+def test_what_people_serve_belongs_to_the_result_of_what_it_was_made_of() -> None:
+    trained = {"outs": [{"path": "models/transformer", "md5": "1.dir"}]}
+    deps = [{"path": "models/transformer", "md5": "1.dir"}, {"path": "data/labelled.jsonl", "md5": "a"}]
+    exported = {
+        "deps": deps,
+        "outs": [{"path": "models/compact", "md5": "2.dir"}],
+        "params": {"configs/export.yaml": {"forms": ["int8"]}},
+    }
+    lock = {"label": LOCK["label"], "train@transformer": trained, "train@tfidf": {}, "export": exported}
+    assert list(lineage(lock, "transformer")) == ["export", "label", "train@transformer"]
+    assert lineage_params(lineage(lock, "transformer"))["forms"] == '["int8"]'
+    assert list(lineage(lock, "tfidf")) == ["train@tfidf"]
+    assert model_kinds("transformer", lock) == ["transformer", "compact"]
+    assert model_kinds("transformer", {"train@transformer": trained}) == ["transformer"]
+    assert (model_kinds("tfidf", lock), model_kinds("majority", lock)) == (["tfidf"], [])
+    assert needed_outs("transformer", lock)[-2:] == ["models/transformer", "models/compact"]
+
+
+def test_what_was_made_of_an_earlier_training_is_refused() -> None:
+    stage = {"deps": [{"path": "models/transformer", "md5": "1.dir"}, {"path": "pipeline/core", "md5": "3.dir"}]}
+    served = ModelFolder("compact", Path("models/compact"), "0123456789", "2.dir", {})
+    trained = ModelFolder("transformer", Path("models/transformer"), "ab", "1.dir", {})
+    _check_exported(served, trained, stage)
+    assert served.name == "compact-01234567"
+    later = trained._replace(stored="4.dir")
+    with pytest.raises(UserError, match=r"models/compact: not made of this models/transformer.*run `dvc repro export`"):
+        _check_exported(served, later, stage)
+
+
+def test_the_gate_of_the_form_that_was_taken_is_told(tmp_path: Path) -> None:
+    found = {"rows": 111, "equal_decisions": 0.9955, "f1_loss": 0.001}
+    refused = {"rows": 111, "equal_decisions": 0.9, "f1_loss": 0.1}
+    (tmp_path / "export.json").write_text(json.dumps({"int4": {"kk": refused}, "int8": {"kk": found}}))
+    assert _gate(tmp_path / "export.json") == {
+        "gate/equal_decisions_kk": 0.9955,
+        "gate/f1_loss_kk": 0.001,
+        "gate/rows_kk": 111,
+    }
 
 
 def test_parameters_are_flat_and_named_as_in_the_files_without_display_names() -> None:
