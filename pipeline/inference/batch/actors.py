@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import redirect_stderr
 from dataclasses import replace
 from io import StringIO
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -33,15 +34,20 @@ class ShardReader:
     """Reads a split from the shard at a place on."""
 
     def __init__(self, reading: Reading, number: int, split: Split, place: int) -> None:
-        for source in split:
-            if isinstance(source, Source):
-                check_sight(source.path)
-        self._shards = reading.shards_of(number, split)
-        for _ in range(place):
-            next(self._shards)
+        self._split, self._shards = split, islice(reading.shards_of(number, split), place, None)
+        self._is_seen = False
 
     def next(self) -> tuple[Shard | None, bytes]:
-        """The next shard without its records, and those; None behind the last one."""
+        """The next shard without its records, and those; None behind the last one.
+
+        Raises:
+            UserError: if this node does not see a file.
+        """
+        if not self._is_seen:  # not in the constructor, whose errors come as text alone
+            for source in self._split:
+                if isinstance(source, Source):
+                    check_sight(source.path)
+            self._is_seen = True
         shard = next(self._shards, None)
         return (replace(shard, records=b""), shard.records) if shard else (None, b"")
 
@@ -50,18 +56,24 @@ class ShardWorker:
     """Does shards with the model, loaded once: the folder itself if the node sees it, else a copy on the node."""
 
     def __init__(self, version: int, job: ShardJob) -> None:
-        if version != SHARD_VERSION:
+        self._version, self._job = version, job
+        self._worker: Worker | None = None
+
+    def ready(self) -> bool:
+        """Whether the model is loaded; else it has to be brought.
+
+        Raises:
+            UserError: if this node has another version, or does not see where shards go.
+        """
+        if self._version != SHARD_VERSION:
             raise UserError(f"{socket.gethostname()}: has another version of taqyryp; install the same on all nodes")
-        check_sight(job.folder)
-        self._job = job
-        self._worker = next((self._loaded(folder) for folder in (job.model, kept(job)) if is_same(folder, job)), None)
+        check_sight(self._job.folder)
+        folders = (self._job.model, kept(self._job))
+        self._worker = next((self._loaded(folder) for folder in folders if is_same(folder, self._job)), None)
+        return self._worker is not None
 
     def _loaded(self, folder: Path) -> Worker:
         return Worker(msgspec.structs.replace(self._job, model=folder))
-
-    def ready(self) -> bool:
-        """Whether the model is loaded; else it has to be brought."""
-        return self._worker is not None
 
     def bring(self, files: ModelFiles) -> bool:
         """Keeps the model on this node, and loads it.

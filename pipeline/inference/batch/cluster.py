@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property, partial
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 from typing import Any, TypeVar
 
 import msgspec
@@ -34,6 +34,7 @@ ANYWHERE: Mapping[str, Any] = {"num_cpus": 0, "scheduling_strategy": "SPREAD"}
 """Work that takes little, on any node."""
 T = TypeVar("T")
 R = TypeVar("R")
+LONGEST_FOLDER = 25
 STORE_BYTES = 200_000_000
 """For records on their way, where Ray runs on this machine alone."""
 
@@ -43,7 +44,7 @@ class Cluster:
 
     def __init__(self, job: ShardJob, address: str | None, workers: int | None, say: Say) -> None:
         address = address or os.environ.get("RAY_ADDRESS")
-        self._folder = None if address else mkdtemp(prefix="taqyryp-ray-")
+        self._folder = None if address else mkdtemp(prefix="taqyryp-ray-", dir=_short_folder())
         _connect(address, self._folder)
         threads, memory = needs(job.model)
         cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
@@ -87,6 +88,11 @@ class Cluster:
         ray.shutdown()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _short_folder() -> str:
+    """Where Ray's sockets find room, whose paths may have 107 bytes."""
+    return gettempdir() if len(gettempdir()) < LONGEST_FOLDER else "/tmp"
 
 
 def _connect(address: str | None, folder: str | None) -> None:

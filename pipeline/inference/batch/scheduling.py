@@ -185,6 +185,8 @@ class Schedule:
             has_model = ray.get(answer)
         except RayError as error:
             self._failures["start"] += 1
+            if _is_ours(error):
+                raise _raised(error, "") from error
             _end(worker, error)
             if self._failures["start"] < TRIES:
                 self._actors.say(f"a worker could not start ({_reason(error)}); another is started")
@@ -212,8 +214,7 @@ class Schedule:
     def _note_failure(self, key: object, error: RayError, what: str) -> None:
         """Says what was lost; raises what our own code raised, but for a disk's errors: other disks may do."""
         self._failures[key] += 1
-        is_ours = isinstance(error, RayTaskError) and not isinstance(_cause(error), OSError | RayError)
-        if is_ours or self._failures[key] >= TRIES:
+        if _is_ours(error) or self._failures[key] >= TRIES:
             raise _raised(error, what) from error
         self._actors.say(f"{what} ({_reason(error)}); its work is done again")
 
@@ -241,6 +242,11 @@ def _cause(error: RayError) -> Exception:
     while isinstance(cause, RayTaskError) and isinstance(cause.cause, Exception):
         cause = cause.cause
     return cause
+
+
+def _is_ours(error: RayError) -> bool:
+    """Whether our own code raised it, and not a disk, which may be another one elsewhere."""
+    return isinstance(error, RayTaskError) and not isinstance(_cause(error), OSError | RayError)
 
 
 def _reason(error: RayError) -> str:
