@@ -27,7 +27,7 @@ check: .venv/installed  ## lint, order of imports, types and the fast tests
 	mypy
 	python -m pytest -m "not slow and not cluster"
 
-cluster: .venv/installed  ## test Ray on two nodes, an S3 server and Spark (needs Java 17), 10 minutes
+cluster: .venv/installed  ## test Ray on two nodes, a store and Spark (which needs Java 17): some ten minutes
 	pip install --disable-pip-version-check -q -r cluster.lock
 	python -m pytest -m cluster
 
