@@ -54,9 +54,8 @@ def in_spark(model: str, news: Path, folder: Path) -> float:
 @click.option("--spark/--no-spark", default=True)
 def main(rounds: int, spark: bool) -> None:
     """Prints a table: seconds, paragraphs a second, and times as long as processes take."""
-    click.echo(
-        "| model | paragraphs | engine | seconds | paragraphs/s | times as long |\n| --- | ---: | --- | ---: | ---: | ---: |"
-    )
+    click.echo("| model | paragraphs | engine | seconds | paragraphs/s | times as long |")
+    click.echo("| --- | ---: | --- | ---: | ---: | ---: |")
     for model, count in SIZES.items():
         with TemporaryDirectory() as name:
             folder = Path(name)
@@ -64,18 +63,16 @@ def main(rounds: int, spark: bool) -> None:
             runs = [
                 {engine: command(engine, model, news, folder) for engine in ("local", "ray")} for _ in range(rounds)
             ]
-            local, ray = ((folder / f"{engine}.jsonl").read_bytes() for engine in ("local", "ray"))
-            assert local == ray
-            seconds = {engine: statistics.median(run[engine] for run in runs) for engine in runs[0]}
+            if (folder / "local.jsonl").read_bytes() != (folder / "ray.jsonl").read_bytes():
+                raise click.ClickException(f"{model}: the engines differ")
+            ratios = {"local": 1.0, "ray": statistics.median(run["ray"] / run["local"] for run in runs)}
+            seconds = {engine: statistics.median(run[engine] for run in runs) for engine in ratios}
             if spark:
                 seconds["spark"] = in_spark(model, news, folder)
+                ratios["spark"] = seconds["spark"] / seconds["local"]
             for engine, took in seconds.items():
-                ratio = (
-                    statistics.median(run["ray"] / run["local"] for run in runs)
-                    if engine == "ray"
-                    else took / seconds["local"]
-                )
-                click.echo(f"| {model} | {count:,} | {engine} | {took:.1f} | {count / took:,.0f} | {ratio:.2f} |")
+                rate = f"{count / took:,.0f} | {ratios[engine]:.2f}"
+                click.echo(f"| {model} | {count:,} | {engine} | {took:.1f} | {rate} |")
 
 
 if __name__ == "__main__":
