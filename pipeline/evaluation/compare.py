@@ -12,8 +12,9 @@ import numpy as np
 from pipeline.core.io import read_json, read_jsonl, write_json, write_text
 from pipeline.core.schemas import Labels, ScoredRow
 from pipeline.core.settings import load_section, load_settings
-from pipeline.evaluation.evaluate import EvaluationSettings, resample_rows
-from pipeline.evaluation.metrics import ScoredTable, bootstrap_interval, count_decisions
+from pipeline.evaluation.bootstrap import Bootstrap
+from pipeline.evaluation.evaluate import EvaluationSettings, list_themes
+from pipeline.evaluation.metrics import ScoredTable, count_decisions
 
 
 def run_compare(
@@ -49,27 +50,33 @@ def compare_models(scored: Mapping[str, ScoredTable], evaluation: EvaluationSett
     `better` and `worse` are said of the first model when the interval of the difference excludes 0. Where no theme can
     be measured there is neither difference nor interval.
     """
+    order = next(iter(scored.values()))
+    bootstrap = Bootstrap(order.articles, evaluation.resamples, evaluation.seed)
+    tables = {model: _in_order(table, order.ids.tolist()) for model, table in scored.items()}
+    f1 = {model: count_decisions(table).f1_macro().mean() for model, table in tables.items()}
+    sampled = {m: count_decisions(table, bootstrap.weights()).f1_macro().mean(axis=1) for m, table in tables.items()}
     pairs = []
-    for (first, one), (second, other) in combinations(scored.items(), 2):
-        row_of = {id_: row for row, id_ in enumerate(other.ids.tolist())}
-        other = other.where(np.array([row_of[id_] for id_ in one.ids.tolist()]))
-        weights, too_narrow = resample_rows(one, evaluation)
-        sampled = [count_decisions(table, weights).f1_macro().mean(axis=1) for table in (one, other)]
-        interval = bootstrap_interval(sampled[0] - sampled[1], evaluation.level)
+    for first, second in combinations(scored, 2):
+        interval = bootstrap.interval(sampled[first] - sampled[second], evaluation.level)
         low, high = interval or (0.0, 0.0)
-        difference = count_decisions(one).f1_macro().mean() - count_decisions(other).f1_macro().mean()
         verdict = "better" if low > 0 else "worse" if high < 0 else "within noise"
         pairs.append(
             {
                 "first": first,
                 "second": second,
-                "difference": round(float(difference), 4) if interval else None,
+                "difference": round(float(f1[first] - f1[second]), 4) if interval else None,
                 "interval": interval and [low, high],
-                "too_narrow": too_narrow,
+                "too_narrow": bootstrap.too_narrow,
                 "verdict": verdict if interval else "not measured",
             }
         )
     return pairs
+
+
+def _in_order(scored: ScoredTable, ids: Sequence[str]) -> ScoredTable:
+    """The rows with these ids, in their order."""
+    row_of = {id_: row for row, id_ in enumerate(scored.ids.tolist())}
+    return scored.where(np.array([row_of[id_] for id_ in ids]))
 
 
 def comparison_table(
@@ -80,7 +87,7 @@ def comparison_table(
 ) -> str:
     """The comparison as a Markdown page. `names` are the themes as people see them, `level` is that of intervals."""
     report = next(iter(reports.values()))
-    cells = {model: score_cells(report, names) for model, report in reports.items()}
+    cells = {model: score_cells(report, {}) for model, report in reports.items()}
     pairs = [
         (v["first"], v["second"], signed(v["difference"]), interval_text(v["interval"]), v["verdict"]) for v in verdicts
     ]
@@ -88,11 +95,12 @@ def comparison_table(
         "# Models compared",
         f"Out-of-fold on {report['rows']} gold paragraphs of {report['articles']} articles, whole articles "
         f"held out. Intervals at {level:.0%}, resampled by {report['intervals']['all']['resampled']}. "
-        f"Macro-F1 is the mean over {', '.join(names[theme] for theme in report['measured']) or 'no theme'}.",
+        f"Macro-F1 is the mean over {list_themes([names[theme] for theme in report['measured']])}.",
         *([scarce_list(report["scarce"], names)] if report["scarce"] else []),
         markdown_table(
             ("model", *next(iter(cells.values()))), [(model, *row.values()) for model, row in cells.items()], ("model",)
         ),
+        themes_table(reports, names),
         markdown_table(
             ("first", "second", "difference in macro-F1", "interval", "first is"),
             pairs,
@@ -119,6 +127,15 @@ def score_cells(report: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
         "ECE": three_digits(figures.get("ece")),
         **({"false alarms": three_digits(figures["false_alarms"])} if "false_alarms" in figures else {}),
     }
+
+
+def themes_table(reports: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """F1 of each theme by each model, a row a theme, so that a hundred of them can be read."""
+    rows = [
+        (shown, *(three_digits(report["figures"].get(f"f1/{theme}")) for report in reports.values()))
+        for theme, shown in names.items()
+    ]
+    return markdown_table(("F1", *reports), rows, left=("F1",))
 
 
 def teachers_table(reports: Mapping[str, Mapping[str, Any]]) -> str:

@@ -17,9 +17,10 @@ from pipeline.evaluation.compare import (
     scarce_list,
     score_cells,
     teachers_table,
+    themes_table,
     three_digits,
 )
-from pipeline.evaluation.evaluate import EvaluationSettings
+from pipeline.evaluation.evaluate import FEW_THEMES, EvaluationSettings
 from pipeline.labelling.themes import ThemeSettings, display_names, read_labels
 
 START, END = "<!-- {}: written by make docs -->", "<!-- end {} -->"
@@ -67,7 +68,7 @@ def document_blocks(reports: Path, themes: Path, settings: Path) -> dict[str, st
     models = [model for model in MODELS if (reports / model / "scores.json").is_file()]
     gold = {model: read_json(reports / model / "scores.json", Report) for model in models}
     challenge = {path.parent.name: read_json(path, Report) for path in sorted(reports.glob("challenge/*/dev.json"))}
-    themes_f1 = [f"F1 {name}" for name in names.values()]
+    themes_f1 = [f"F1 {name}" for name in names.values()] if len(names) <= FEW_THEMES else []
     languages = {f"macro-F1 {language}": None for report in challenge.values() for language in report["languages"]}
     challenge_heads = ["macro-F1", "interval", *languages, *themes_f1, "macro-AP", "false alarms"]
     return {
@@ -81,9 +82,10 @@ def document_blocks(reports: Path, themes: Path, settings: Path) -> dict[str, st
 
 
 def _scores(gold: Mapping[str, Report], names: Mapping[str, str], heads: Sequence[str]) -> str:
-    """The table and, under it, the themes that can't be learnt or measured yet."""
+    """The table and, under it, that of many themes, and those that can't be learnt or measured yet."""
     scarce = scarce_list(next(iter(gold.values())).get("scarce", {}), names)
-    return "\n\n".join(filter(None, (_model_table(gold, names, heads), scarce)))
+    themes = themes_table(gold, names) if len(names) > FEW_THEMES else ""
+    return "\n\n".join(filter(None, (_model_table(gold, names, heads), themes, scarce)))
 
 
 def _model_table(reports: Mapping[str, Report], names: Mapping[str, str], heads: Sequence[str]) -> str:

@@ -14,21 +14,15 @@ from pipeline.core.arrays import Array, Mask, targets_and_weights
 from pipeline.core.io import Say, atomic_folder, read_json, read_jsonl, sha256, write_csv, write_json, write_jsonl
 from pipeline.core.schemas import GOLD, RULES, TRANSFER, CurvePoint, FoldRow, LabelledRow, Labels, Scores
 from pipeline.core.settings import Count, Probability, Settings, load_section
-from pipeline.evaluation.metrics import (
-    ScoredTable,
-    bootstrap_interval,
-    bootstrap_weights,
-    compute_metrics,
-    count_decisions,
-    macro_mean,
-)
+from pipeline.evaluation.bootstrap import Bootstrap
+from pipeline.evaluation.metrics import ScoredTable, compute_metrics, count_decisions, macro_mean
 from pipeline.evaluation.plot_data import plot_data, worst_errors
 from pipeline.labelling.teaching import learnt_by_fold, measured_themes, scarce_themes
 
-FEW_ARTICLES = 5
-"""Below this many articles a bootstrap over articles has too few to draw from."""
 MEASURED = "measured"
 """The entry of a report, of reports/metrics and of a run that names the themes of macro-F1."""
+FEW_THEMES = 8
+"""So many themes are named in a sentence or have columns of their own; more are counted, and have rows."""
 HEADLINES = 20
 """At most so many numbers of each model stand in reports/metrics, which `dvc metrics show` puts side by side."""
 
@@ -80,7 +74,7 @@ def run_evaluate(
         for name, points in plots.items():
             write_csv(folder / "plots" / f"{name}.csv", points)
     if metrics:
-        write_json(metrics, {model: headlines(report, label_set) | {MEASURED: ", ".join(report[MEASURED])}})
+        write_json(metrics, {model: headlines(report, label_set) | {MEASURED: list_themes(report[MEASURED])}})
 
 
 def join_settings(
@@ -189,25 +183,24 @@ def _rounded(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 4)
 
 
-def resample_rows(scored: ScoredTable, evaluation: EvaluationSettings) -> tuple[Array, bool]:
-    """Bootstrap weights of shape (samples, rows), and whether intervals come out too narrow for want of articles."""
-    too_narrow = len(set(scored.articles.tolist())) < FEW_ARTICLES
-    return bootstrap_weights(scored.articles, evaluation.resamples, evaluation.seed, not too_narrow), too_narrow
-
-
 def _intervals(
     scored: ScoredTable, figures: Mapping[str, float], labels: Labels, evaluation: EvaluationSettings
 ) -> dict[str, Any]:
     """The interval of each F1 that is among the figures."""
-    weights, too_narrow = resample_rows(scored, evaluation)
-    per_theme = count_decisions(scored, weights).f1().mean(axis=1)
+    bootstrap = Bootstrap(scored.articles, evaluation.resamples, evaluation.seed)
+    per_theme = count_decisions(scored, bootstrap.weights()).f1().mean(axis=1)
     sampled = {"f1_macro": macro_mean(per_theme)}
     sampled |= {f"f1/{name}": per_theme[:, column] for column, name in enumerate(labels.names)}
     return {
-        "resampled": "paragraphs" if too_narrow else "articles, then paragraphs",
-        "too_narrow": too_narrow,
-        **{name: bootstrap_interval(f1, evaluation.level) for name, f1 in sampled.items() if name in figures},
+        "resampled": "paragraphs" if bootstrap.too_narrow else "articles, then paragraphs",
+        "too_narrow": bootstrap.too_narrow,
+        **{name: bootstrap.interval(f1, evaluation.level) for name, f1 in sampled.items() if name in figures},
     }
+
+
+def list_themes(names: Sequence[str]) -> str:
+    """The themes by name, or how many they are."""
+    return ", ".join(names) or "no theme" if len(names) <= FEW_THEMES else f"{len(names)} themes"
 
 
 def headlines(report: Mapping[str, Any], labels: Labels) -> dict[str, float]:

@@ -6,7 +6,7 @@ Arrays have the axes (seeds, rows, themes) for scores and decisions and (rows, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,12 +107,15 @@ class ConfusionCounts:
         return np.asarray(np.where(self.tp + self.fn > 0, above / np.maximum(below, 1e-12), np.nan))
 
 
-def count_decisions(scored: ScoredTable, weights: Array | None = None) -> ConfusionCounts:
-    """Counts of shape (seeds, themes), or with `weights` (samples, rows) of shape (samples, seeds, themes)."""
+def count_decisions(scored: ScoredTable, weights: Iterable[Array] | None = None) -> ConfusionCounts:
+    """Counts of shape (seeds, themes), or with `weights`, in blocks (samples, rows), (samples, seeds, themes)."""
     cells = _confusion_cells(scored.targets, scored.decisions, scored.known)
     if weights is None:
         return ConfusionCounts(*(cell.sum(axis=1) for cell in cells))
-    return ConfusionCounts(*(np.einsum("bn,snl->bsl", weights, cell, optimize=True) for cell in cells))
+    by_row = np.stack(cells).transpose(2, 0, 1, 3)  # (rows, counts, seeds, themes): one product a block
+    columns = by_row.reshape(len(by_row), -1)
+    sums = [block @ columns for block in weights]
+    return ConfusionCounts(*np.concatenate(sums).reshape(-1, *by_row.shape[1:]).swapaxes(0, 1))
 
 
 def macro_f1(targets: Mask, decisions: Mask, known: Mask | None = None) -> float:
@@ -191,30 +194,3 @@ def expected_calibration_error(scored: ScoredTable) -> float:
     """Mean distance of probability and share of positives, weighted by the bins' sizes (Guo et al. 2017)."""
     bins = reliability(scored)
     return sum(size * abs(mean - share) for mean, share, size in bins) / max(1, sum(size for _, _, size in bins))
-
-
-def bootstrap_weights(articles: NDArray[np.str_], samples: int, seed: int, by_article: bool) -> Array:
-    """How often each row stands in each bootstrap sample, shape (samples, rows).
-
-    By article: articles are drawn with replacement, then rows within each drawn one (two-stage bootstrap, Davison
-    & Hinkley 1997, 3.8). Otherwise rows alone: that ignores how alike an article's rows are, so intervals come out too
-    narrow.
-    """
-    rng = np.random.default_rng(seed)
-    drawn = articles if by_article else np.zeros(len(articles))
-    groups = [np.flatnonzero(drawn == group) for group in np.unique(drawn)]
-    weights = np.zeros((samples, len(articles)))
-    for sample in weights:
-        for group in rng.integers(len(groups), size=len(groups)):
-            rows = groups[group]
-            np.add.at(sample, rows[rng.integers(len(rows), size=len(rows))], 1)
-    return weights
-
-
-def bootstrap_interval(values: Array, level: float) -> tuple[float, float] | None:
-    """Percentile interval of bootstrap values; samples without a single positive (NaN) don't count. None if all are."""
-    if np.isnan(values).all():
-        return None
-    tail = (1 - level) / 2
-    low, high = np.nanquantile(values, [tail, 1 - tail])
-    return round(float(low), 4), round(float(high), 4)

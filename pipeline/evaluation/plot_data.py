@@ -16,6 +16,9 @@ from pipeline.evaluation.metrics import ScoredTable, macro_f1, reliability
 COVERAGES = tuple(round(0.2 + 0.05 * step, 2) for step in range(17))
 """From 20% to all rows: a fifth of the 65 gold rows is 13, and fewer would make a jagged line."""
 
+RECALLS = 200
+"""So many steps of recall have a point at most: more can't be seen apart."""
+
 
 def plot_data(
     model: str,
@@ -54,7 +57,7 @@ def precision_recall(scored: ScoredTable, names: Sequence[str]) -> list[dict[str
             continue
         precision, recall, _ = precision_recall_curve(truth, scored.scores[:, known, column].ravel())
         highest = np.maximum.accumulate(precision)
-        keep = np.r_[True, np.diff(recall) != 0]
+        keep = np.r_[True, np.diff(np.ceil(recall * RECALLS)) != 0]
         for p, r in zip(highest[keep], recall[keep], strict=True):
             points.append({"theme": name, "recall": round(float(r), 4), "precision": round(float(p), 4)})
     return points

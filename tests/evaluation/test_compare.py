@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.core.schemas import GOLD, Labels
 from pipeline.evaluation.compare import compare_models, comparison_table
-from pipeline.evaluation.evaluate import EvaluationSettings, evaluate_model, headlines
+from pipeline.evaluation.evaluate import EvaluationSettings, evaluate_model, headlines, list_themes
 from pipeline.evaluation.metrics import ScoredTable
+from pipeline.evaluation.plot_data import RECALLS, precision_recall
 
 SETTINGS = EvaluationSettings(level=0.9, resamples=400, seed=0, worst=1)
 
@@ -60,8 +61,25 @@ def test_without_a_theme_that_can_be_measured_nothing_is_compared() -> None:
     page = comparison_table({"a": report, "b": report}, [pair], {"school": "Мектеп", "sport": "Спорт"}, 0.9)
     assert "Macro-F1 is the mean over no theme." in page
     assert "\n- Мектеп can't be learnt yet: ….\n" in page
-    assert "| a | – | – | – | – | – | – | – | – | – | – |\n" in page
+    assert "| a | – | – | – | – | – | – | – | – |\n" in page
+    assert "| F1 | a | b |\n| --- | ---: | ---: |\n| Мектеп | – | – |\n| Спорт | – | – |\n" in page
     assert "| a | b | – | – | not measured |\n" in page
+
+
+def test_a_hundred_themes_can_be_read() -> None:
+    truth = np.random.default_rng(0).random((300, 100)) < 0.2
+    names = tuple(f"тақырып {n}" for n in range(100))
+    ids, decisions = np.arange(300).astype(str), (truth ^ (np.random.default_rng(1).random(truth.shape) < 0.1))[None]
+    languages = np.array(["kk", "ru"] * 150)
+    table = ScoredTable(ids, ids, ids, languages, truth, np.ones_like(truth), decisions.astype(float), decisions)
+    labels = Labels(task="multi-label", names=names)
+    report = evaluate_model({GOLD: table}, labels, SETTINGS) | {"scarce": {}}
+    assert len(headlines(report, labels)) <= 20
+    assert list_themes(report["measured"]) == "100 themes"
+    pairs = compare_models({"a": table, "b": table}, SETTINGS)
+    page = comparison_table({"a": report, "b": report}, pairs, dict(zip(names, names, strict=True)), 0.9)
+    assert max(map(len, page.splitlines())) < 200
+    assert f"\n| тақырып 7 | {report['figures']['f1/тақырып 7']:.3f} | " in page
 
 
 def test_a_model_is_within_noise_of_itself_whatever_the_order_of_rows() -> None:
@@ -78,3 +96,14 @@ def test_two_like_models_are_within_noise() -> None:
 def test_few_articles_are_said_to_be_too_few(articles: int, narrow: bool) -> None:
     (pair,) = compare_models({"a": scored(0.2, articles), "b": scored(0.3, articles, seed=1)}, SETTINGS)
     assert pair["too_narrow"] is narrow
+
+
+def test_a_curve_of_many_positives_keeps_its_ends_and_few_points() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((3000, 1)) < 0.5
+    scores = np.where(truth, rng.random((3000, 1)), 0.8 * rng.random((3000, 1)))[None]
+    rows = np.arange(3000).astype(str)
+    table = ScoredTable(rows, rows, rows, rows, truth, np.ones_like(truth), scores, scores > 0.5)
+    points = precision_recall(table, ["school"])
+    assert len(points) <= RECALLS + 1
+    assert (points[0]["recall"], points[-1]["recall"], points[-1]["precision"]) == (1.0, 0.0, 1.0)

@@ -112,6 +112,23 @@ def test_blocks_by_hand(sample: Path) -> None:
     assert blocks == EXPECTED
 
 
+def test_many_themes_have_rows_in_place_of_columns(sample: Path) -> None:
+    labels = ["sport", *(f"theme{n}" for n in range(8))]
+    (sample / "themes.yaml").write_text(f"task: multi-label\nlabels: [{', '.join(labels)}]\nnames: {{}}\n")
+    themes = dict.fromkeys(labels, 0)
+    counts = {"exemplars": {"kk": {"plain": {"rows": 0, "none": 0, **themes}}}}
+    (sample / "reports" / "labelling.json").write_text(json.dumps(counts))
+    blocks = document_blocks(sample / "reports", sample / "themes.yaml", ROOT / "configs/pipeline.yaml")
+    table, by_theme = blocks["scores"].split("\n\n")
+    assert table.splitlines()[0] == "| model | macro-F1 | interval | ± seeds | macro-AP |"
+    assert by_theme.splitlines()[:3] == [
+        "| F1 | tfidf | transformer |",
+        "| --- | ---: | ---: |",
+        "| sport | 0.512 | 0.750 |",
+    ]
+    assert len(by_theme.splitlines()) == 2 + 9
+
+
 def test_what_stands_between_markers_is_replaced_and_nothing_else() -> None:
     new = replace_blocks(MARKED + MARKED, {"a": "| new |", "b": "unused"}, Path("x.md"))
     once = "Before.\n\n<!-- a: written by make docs -->\n\n| new |\n\n<!-- end a -->\n\nAfter.\n"

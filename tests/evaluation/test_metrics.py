@@ -1,4 +1,4 @@
-"""Every figure against scikit-learn or a hand count; intervals that cover; a bootstrap that keeps articles together."""
+"""Every figure against scikit-learn or a hand count."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from sklearn.metrics import brier_score_loss, f1_score, jaccard_score, precision
 
 from pipeline.evaluation.metrics import (
     ScoredTable,
-    bootstrap_interval,
-    bootstrap_weights,
     compute_metrics,
     count_decisions,
     macro_f1,
@@ -108,33 +106,6 @@ def test_perfect_probabilities_are_calibrated() -> None:
 
 def test_reliability_counts_every_cell() -> None:
     assert sum(size for _, _, size in reliability(scored())) == 2 * 40 * 3
-
-
-def test_weighted_counts_are_counts_of_the_sample() -> None:
-    data = scored()
-    weights = bootstrap_weights(data.articles, 5, seed=1, by_article=True)
-    for sample, f1 in zip(weights, count_decisions(data, weights).f1(), strict=True):
-        rows = np.repeat(np.arange(40), sample.astype(int))
-        drawn = ScoredTable(
-            data.ids[rows], data.texts[rows], data.articles[rows], data.languages[rows], data.targets[rows],
-            data.known[rows], data.scores[:, rows], data.decisions[:, rows],
-        )  # fmt: skip
-        assert f1 == pytest.approx(count_decisions(drawn).f1())
-
-
-def test_a_bootstrap_by_article_draws_whole_articles() -> None:
-    articles = np.array(["a"] * 10 + ["b"] * 10)
-    weights = bootstrap_weights(articles, 400, seed=0, by_article=True)
-    per_article = weights.reshape(400, 2, 10).sum(2)
-    assert set(per_article.ravel().tolist()) == {0.0, 10.0, 20.0}
-    alone = bootstrap_weights(articles, 400, seed=0, by_article=False)
-    assert (alone.sum(1) == 20).all()
-    assert len(set(alone.reshape(400, 2, 10).sum(2).ravel().tolist())) > 3
-
-
-def test_an_interval_covers_the_middle() -> None:
-    assert bootstrap_interval(np.linspace(0, 1, 1001), 0.9) == (0.05, 0.95)
-    assert bootstrap_interval(np.array([np.nan, 0.5, 0.5]), 0.9) == (0.5, 0.5)
 
 
 def test_macro_of_nothing_is_nothing() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas
 import pytest
 
 from pipeline.tracking.history import link_cached
-from pipeline.tracking.plots import draw_plot
+from pipeline.tracking.plots import MANY, draw_plot, worst_themes
 
 PLOTS = {
     "precision_recall": "theme,recall,precision\na,0.5,1.0\nNA,1.0,0.5\n",
@@ -46,6 +47,27 @@ def test_plot_data_become_images(name: str, tmp_path: Path) -> None:
     data.write_text(PLOTS[name])
     draw_plot(data, "model-1")
     assert data.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_of_many_themes_the_worst_are_drawn(tmp_path: Path) -> None:
+    themes = [f"тақырып {n}" for n in range(30)]
+    lines = [f"{theme},{recall},{1 - n / 60}" for n, theme in enumerate(themes) for recall in (0.5, 1.0)]
+    curves = tmp_path / "precision_recall.csv"
+    curves.write_text("\n".join(["theme,recall,precision", *lines]))
+    rows, left_out = worst_themes(curves.stem, pandas.read_csv(curves))
+    assert (set(rows["theme"]), left_out) == (set(themes[-MANY:]), 20)
+    pairs = [(theme, themes[(n + 1) % 12]) for n, theme in enumerate(themes[:12]) for _ in range(n + 1)]
+    pairs += [(theme, theme) for theme in themes]
+    rows, left_out = worst_themes("confusion", pandas.DataFrame(pairs, columns=["actual", "predicted"]))
+    assert set(rows["actual"]) | set(rows["predicted"]) == {themes[0], *themes[3:12]}
+    assert left_out == 20
+    few = pandas.DataFrame({"theme": themes[:MANY], "recall": 1.0, "precision": 0.5})
+    assert worst_themes("precision_recall", few)[1] == 0
+    bars = tmp_path / "themes.csv"
+    bars.write_text("\n".join(["theme,slice,f1", *(f"{theme},all,0.5" for theme in themes)]))
+    for data in (curves, bars):
+        draw_plot(data, "model-1")
+        assert data.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_data_that_are_empty_or_unknown_give_no_image(tmp_path: Path) -> None:
