@@ -80,27 +80,37 @@ def comparison_table(
 ) -> str:
     """The comparison as a Markdown page. `names` are the themes as people see them, `level` is that of intervals."""
     report = next(iter(reports.values()))
-    cells = {model: score_cells(report, names) for model, report in reports.items()}
+    cells = {model: score_cells(report, {}) for model, report in reports.items()}
     pairs = [
         (v["first"], v["second"], signed(v["difference"]), interval_text(v["interval"]), v["verdict"]) for v in verdicts
     ]
     sections = [
         "# Models compared",
-        f"Out-of-fold on {report['rows']} gold paragraphs of {report['articles']} articles, whole articles "
-        f"held out. Intervals at {level:.0%}, resampled by {report['intervals']['all']['resampled']}. "
+        f"{scored_on(report)} Intervals at {level:.0%}, resampled by {report['intervals']['all']['resampled']}. "
         f"Macro-F1 is the mean over {', '.join(names[theme] for theme in report['measured']) or 'no theme'}.",
         *([scarce_list(report["scarce"], names)] if report["scarce"] else []),
         markdown_table(
             ("model", *next(iter(cells.values()))), [(model, *row.values()) for model, row in cells.items()], ("model",)
         ),
-        markdown_table(
-            ("first", "second", "difference in macro-F1", "interval", "first is"),
-            pairs,
-            left=("first", "second", "interval", "first is"),
-        ),
-        teachers_table(reports),
+        themes_table(reports, names),
     ]
+    if pairs:
+        head = ("first", "second", "difference in macro-F1", "interval", "first is")
+        sections.append(markdown_table(head, pairs, left=("first", "second", "interval", "first is")))
+    if any(report["other_settings"] for report in reports.values()):
+        sections.append(teachers_table(reports))
     return "\n\n".join(sections) + "\n"
+
+
+def scored_on(report: Mapping[str, Any]) -> str:
+    """A sentence: which rows were scored, and by models that had learnt which."""
+    if given := report.get("given_split"):
+        own = f", {given['borrowed']} of them out of the training rows" if given["borrowed"] else ""
+        return (
+            f"Scored on the {given['test']} test rows of the given split by models that learnt {given['train']} rows; "
+            f"thresholds were chosen on {given['dev']} rows{own}."
+        )
+    return f"Out-of-fold on {report['rows']} gold paragraphs of {report['articles']} articles, whole articles held out."
 
 
 def score_cells(report: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
@@ -119,6 +129,19 @@ def score_cells(report: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
         "ECE": three_digits(figures.get("ece")),
         **({"false alarms": three_digits(figures["false_alarms"])} if "false_alarms" in figures else {}),
     }
+
+
+def themes_table(reports: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """F1 of each theme by each model, a theme a row, so that a page holds any number of themes."""
+    rows = []
+    for theme, shown in names.items():
+        figures = [
+            (report["figures"].get(f"f1/{theme}"), report["intervals"]["all"].get(f"f1/{theme}"))
+            for report in reports.values()
+        ]
+        rows.append([shown, *(cell for f1, span in figures for cell in (three_digits(f1), interval_text(span)))])
+    head = ["theme", *(cell for model in reports for cell in (f"F1 {model}", "interval"))]
+    return markdown_table(head, rows, left=("theme", "interval"))
 
 
 def teachers_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
