@@ -1,5 +1,6 @@
 """A labelled table to a model, in one command."""
 
+import signal
 import sys
 from typing import Any
 
@@ -55,6 +56,7 @@ def fit(**given: Any) -> None:
     """
     from pipeline.training.fit import run_fit
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its work folder, a GB with an encoder, goes then, too
     try:
         run_fit(**given, say=options.say)
     except KeyboardInterrupt:

@@ -42,7 +42,7 @@ def run_fit(
         models = ["tfidf", "transformer"][: 1 + (model == "transformer")]
         for name in models:
             job.measure(name)
-        job.compare(models)
+        job.compare(models[::-1])  # the one that was asked for against the baseline
         job.train(model)
         if model == "transformer":
             job.export()

@@ -87,7 +87,7 @@ def fit_summary(
         )
     lines += [f"report: {reports}/{PAGE}; worst mistakes: {reports}/{models[-1]}/errors.csv", f"model: {model}"]
     if compact and compact.exists():
-        lines[-1] += f"; four times as fast, and alike in its answers: {compact}"
+        lines[-1] += f"; about four times as fast, and alike in its answers: {compact}"
         model = compact
     lines.append(f"next: taqyryp classify TEXTS.jsonl --unit paragraph --model {model} -o themes.jsonl")
     return "\n".join(lines)

