@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from pipeline.commands import classify, data, models, reports
+from pipeline.commands import classify, data, fit, models, reports
 from pipeline.core.errors import UserError
 from pipeline.core.inputs import is_stage, note_code
 
@@ -17,11 +17,11 @@ TELEMETRY_OFF = ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TEL
 def cli() -> None:
     """Find themes in the paragraphs of Kazakh and Russian news.
 
-    classify, annotate, track and promote are for people; the other commands are the stages that `dvc repro` runs.
+    fit, classify, annotate, track and promote are for people; the other commands are the stages that `dvc repro` runs.
     """
 
 
-for module in (classify, data, models, reports):
+for module in (classify, fit, data, models, reports):
     for value in vars(module).values():
         if isinstance(value, click.Command):
             cli.add_command(value)

@@ -91,7 +91,9 @@ def train(**given: Any) -> None:
 @click.command()
 @options.path("model", "Folder of a trained transformer.")
 @options.path("labelled", "Training rows (JSONL): all are for calibration, the gold ones for comparison.")
-@options.path("challenge", "Paragraphs written to be hard (JSONL); their part dev is for comparison, too.")
+@options.path(
+    "challenge", "Paragraphs written to be hard (JSONL); their part dev is for comparison, too.", required=False
+)
 @options.path("settings", "configs/export.yaml or a file like it.")
 @options.model_out
 @options.path("report", "What was tried, and how near its answers are (JSON).")

@@ -93,22 +93,31 @@ def comparison_table(
     ]
     sections = [
         "# Models compared",
-        f"Out-of-fold on {report['rows']} gold paragraphs of {report['articles']} articles, whole articles "
-        f"held out. Intervals at {level:.0%}, resampled by {report['intervals']['all']['resampled']}. "
+        f"{scored_on(report)} Intervals at {level:.0%}, resampled by {report['intervals']['all']['resampled']}. "
         f"Macro-F1 is the mean over {list_themes([names[theme] for theme in report['measured']])}.",
         *([scarce_list(report["scarce"], names)] if report["scarce"] else []),
         markdown_table(
             ("model", *next(iter(cells.values()))), [(model, *row.values()) for model, row in cells.items()], ("model",)
         ),
         themes_table(reports, names),
-        markdown_table(
-            ("first", "second", "difference in macro-F1", "interval", "first is"),
-            pairs,
-            left=("first", "second", "interval", "first is"),
-        ),
-        teachers_table(reports),
     ]
+    if pairs:
+        head = ("first", "second", "difference in macro-F1", "interval", "first is")
+        sections.append(markdown_table(head, pairs, left=("first", "second", "interval", "first is")))
+    if any(report["other_settings"] for report in reports.values()):
+        sections.append(teachers_table(reports))
     return "\n\n".join(sections) + "\n"
+
+
+def scored_on(report: Mapping[str, Any]) -> str:
+    """A sentence: which rows were scored, and by models that had learnt which."""
+    if given := report.get("given_split"):
+        own = f", {given['borrowed']} of them out of the training rows" if given["borrowed"] else ""
+        return (
+            f"Scored on the {given['test']} test rows of the given split by models that learnt {given['train']} rows; "
+            f"thresholds were chosen on {given['dev']} rows{own}."
+        )
+    return f"Out-of-fold on {report['rows']} gold paragraphs of {report['articles']} articles, whole articles held out."
 
 
 def score_cells(report: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:

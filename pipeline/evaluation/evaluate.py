@@ -17,7 +17,7 @@ from pipeline.core.settings import Count, Probability, Settings, load_section
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.metrics import ScoredTable, compute_metrics, count_decisions, macro_mean
 from pipeline.evaluation.plot_data import plot_data, worst_errors
-from pipeline.labelling.teaching import learnt_by_fold, measured_themes, scarce_themes
+from pipeline.labelling.teaching import learnt_by_fold, measured_themes, rows_by_role, scarce_themes
 
 MEASURED = "measured"
 """The entry of a report, of reports/metrics and of a run that names the themes of macro-F1."""
@@ -64,6 +64,7 @@ def run_evaluate(
     measured = measured_themes(rows, places, label_set)
     tables = {setting: table.only(measured) for setting, table in tables.items()}
     report = evaluate_model(tables, label_set, evaluation) | {"scarce": scarce_themes(rows, label_set, places)}
+    report |= {"given_split": given} if (given := rows_by_role(rows, places)) else {}
     for theme, why in report["scarce"].items():
         say(f"{theme} {why}")
     plots = plot_data(model, tables, report, label_set, read_jsonl(curves, CurvePoint))

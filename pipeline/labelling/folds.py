@@ -48,7 +48,8 @@ def assign_folds(rows: Sequence[LabelledRow], settings: SplitSettings) -> list[F
     articles = sorted({row.article for row in rows})
     gold = sorted({row.article for row in rows if row.provenance == "gold"})
     if len(gold) < 2:
-        raise UserError(f"{len(gold)} annotated article(s): at least 2 are needed to hold one out; annotate more")
+        way = "annotate more, or give fewer rows of a table the same article"
+        raise UserError(f"{len(gold)} annotated article(s): at least 2 are needed to hold one out; {way}")
     if any(row.split for row in rows):
         return _given_folds(rows, articles, settings)
     folds = _gold_folds(rows, gold, settings)
@@ -81,7 +82,7 @@ def _given_folds(rows: Sequence[LabelledRow], articles: Sequence[str], settings:
             both = f"article {row.article!r} stands in {roles[row.article]} and in {role}"
             raise UserError(f"row {row.id}: {both}; give all rows of an article the same split")
     if "test" not in roles.values():
-        raise UserError("the given split has no test rows; mark some articles as test, or give no split at all")
+        raise UserError("the given split has no test rows; mark some articles as test, or leave the column split out")
     if "dev" not in roles.values():
         training = [article for article in articles if roles[article] == "train"]
         rng = np.random.default_rng(settings.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -103,6 +104,20 @@ def unlearnt_themes(rows: Sequence[LabelledRow], labels: Labels) -> tuple[str, .
     """The themes that the model trained on these rows can't learn, and so never gives."""
     learnt = learnable([taught(row) for row in training_rows(rows)], labels, LEAST)
     return tuple(name for name, found in zip(labels.names, learnt, strict=True) if not found)
+
+
+def rows_by_role(rows: Sequence[LabelledRow], folds: Sequence[FoldRow]) -> dict[str, int]:
+    """How many gold rows of a given split are learnt from (`train`), choose thresholds (`dev`) and are scored (`test`).
+
+    `borrowed` of the `dev` rows were given as training rows, for want of others. {} if no split was given.
+    """
+    if not any(row.split for row in rows):
+        return {}
+    roles = {place.article: place.role for place in folds}
+    gold = [row for row in rows if row.provenance == "gold"]
+    counts = Counter(str(roles[row.article]) for row in gold)
+    borrowed = sum(roles[row.article] == "dev" and row.split != "dev" for row in gold)
+    return {**{role: counts[role] for role in ("train", "dev", "test")}, "borrowed": borrowed}
 
 
 def training_rows(rows: Sequence[LabelledRow]) -> list[LabelledRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
@@ -87,7 +88,8 @@ def check_themes(themes: Sequence[str], asked: Sequence[str], labels: Labels, pl
     for theme in (*asked, *themes):
         if theme not in labels.names:
             known = ", ".join(labels.names)
-            way = "fix the row, or name it under retired or was in configs/themes.yaml"
+            nearest = "".join(f"did you mean {name!r}? " for name in get_close_matches(theme, labels.names, n=1))
+            way = f"{nearest}fix the row, or name it under labels, retired or was in the themes' file"
             raise UserError(f"{place}: theme {theme!r} is not one of {known}; {way}")
     for theme in themes:
         if theme not in asked:

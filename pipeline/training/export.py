@@ -34,7 +34,7 @@ from pipeline.training.prune_vocabulary import needed_ids, prune_vocabulary
 COPIED_FILES = ("boilerplate.json", "explain", "tfidf")
 
 
-def run_export(model: Path, labelled: Path, challenge: Path, settings: Path, out: Path, report: Path) -> None:
+def run_export(model: Path, labelled: Path, challenge: Path | None, settings: Path, out: Path, report: Path) -> None:
     """The stage `export`: all rows calibrate; gold ones and the challenge set's part `dev` judge.
 
     Raises:
@@ -42,7 +42,7 @@ def run_export(model: Path, labelled: Path, challenge: Path, settings: Path, out
     """
     labels, rows = inspect_model_folder(model)[0].labels, read_jsonl(labelled, LabelledRow)
     judging = [to_gate_row(row, labels) for row in rows if row.provenance == "gold"]
-    for row in read_exemplars(challenge, labels, {}):
+    for row in read_exemplars(challenge, labels, {}) if challenge else ():
         if challenge_part(row) == "dev":
             judging.append(GateRow(language=row.language, text=row.text, themes=row.themes))
     texts, chosen = [row.text for row in rows], load_settings(settings, ExportSettings)

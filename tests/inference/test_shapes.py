@@ -16,9 +16,9 @@ from pipeline.inference.batch.rows import BatchOptions, classify_batch, classify
 from pipeline.inference.batch.summary import BatchCounts
 from pipeline.inference.readers.files import ReadMeter
 from pipeline.inference.readers.fragments import TAGS_LEFT, text_of_fragment
-from pipeline.inference.readers.language_names import bcp47
 from pipeline.inference.readers.schema import Fields, InputRecord
 from pipeline.inference.readers.values import TWICE
+from pipeline.text.language_names import bcp47
 from tests.inference.test_batch import classify
 from tests.inference.test_batch import read as rows_of
 from tests.inference.test_containers import KAZAKH, RUSSIAN, TITLE, dumped, lines_of, read, written

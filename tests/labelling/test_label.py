@@ -184,6 +184,40 @@ def test_a_table_is_labelled_by_the_same_road(tmp_path: Path) -> None:
     assert (second.targets, second.weights, second.provenance) == ((0.0, 0.0), (1.0, 1.0), "gold")
 
 
+def test_a_table_may_have_other_columns_and_names_in_capitals(tmp_path: Path) -> None:
+    """What is not there is made up: the line for an id, the id for an article, and the language that the text has."""
+    (tmp_path / "t.csv").write_text("Note;TEXT;Themes\nа;Мектеп ашылды;school\nб;В школе ремонт;school\n")
+    rows = [
+        {"note": 1, "Text": "Мектеп ашылды", "themes": ["school"], "language": "kaz_Cyrl", "id": 7, "split": "Train"},
+        {"Text": "В школе ремонт", "themes": "school; sport"},
+    ]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first, second = read_table(tmp_path / "t.csv", LABELS)
+    assert (first.id, first.article, first.language, first.text, first.themes) == (
+        ("2", "2", "kk", "Мектеп ашылды", ("school",))
+    )
+    assert (second.id, second.language, second.split) == ("3", "ru", None)
+    first, second = read_table(tmp_path / "t.jsonl", LABELS)
+    assert (first.id, first.article, first.language, first.split) == ("7", "7", "kk", "train")
+    assert (second.id, second.language, second.themes) == ("2", "ru", ("school", "sport"))
+
+
+@pytest.mark.parametrize(
+    ("row", "part"),
+    [
+        ('{"text": "Мектеп", "themes": 3}', "t.jsonl:1: themes: is 3, expected a list of themes, or text such as a;b"),
+        ('{"text": ["Мектеп"], "themes": []}', "t.jsonl:1: text is ['Мектеп'], expected text"),
+        ('{"themes": []}', "t.jsonl:1: no column text; there are themes"),
+        ("", "t.jsonl: no rows; give a table with text and themes"),
+    ],
+)
+def test_a_jsonl_table_of_other_values_is_refused(row: str, part: str, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(row)
+    with pytest.raises(UserError) as error:
+        read_table(tmp_path / "t.jsonl", LABELS)
+    assert part in str(error.value)
+
+
 def test_a_jsonl_table_may_hold_rows_that_nobody_annotated(tmp_path: Path) -> None:
     path = tmp_path / "table.jsonl"
     path.write_text('{"id":"1","article":"a","language":"ru","text":"Школа"}\n')
@@ -197,11 +231,13 @@ def test_a_jsonl_table_may_hold_rows_that_nobody_annotated(tmp_path: Path) -> No
         (TABLE.replace("themes", "topics"), ["table.csv:1", "no column themes", "there are id, article"]),
         (
             'id,text,topics,annotator,annotation_id,lead_time\n1,Мектеп ашылды,"{""choices"":[""school""]}",1,7,3.2\n',
-            ["table.csv:1", "no column article, language, themes", "of a Label Studio export rename the column"],
+            ["table.csv:1", "no column themes; there are id, text", "of a Label Studio export rename the column"],
         ),
         ('[\n {"id": 1, "text": "Мектеп ашылды", "topics": "school"}\n]', ["table.csv: a JSON array", "on its line"]),
         (TABLE.replace("school;sport", "school;chess"), ["table.csv:2", "'chess' is not one of school, sport"]),
-        (TABLE.replace("2,b", "1,b"), ["table.csv:3", "id '1' stands twice"]),
+        (TABLE.replace("school;sport", "school;sprot"), ["table.csv:2", "did you mean 'sport'?", "the themes' file"]),
+        (TABLE.replace("2,b", "1,b"), ["table.csv:3", "id '1' stands twice, in line 2, too"]),
+        (TABLE.replace("Қар жауды", "\u200b "), ["table.csv:3", "text is empty in line 3"]),
         (TABLE.replace(",test", ",exam"), ["split 'exam' is not train, dev or test"]),
         (TABLE.replace("Қар жауды", '"Қар жауды'), ["table.csv:", "mend the quoting"]),
     ],

@@ -15,7 +15,7 @@ import msgspec
 
 from pipeline.core.errors import RecordError
 from pipeline.core.schemas import Article
-from pipeline.inference.readers.language_names import bcp47
+from pipeline.text.language_names import bcp47
 
 MAX_RECORD = 16 * 2**20
 """Bytes of one text, line or page: the longest novel has 6 MB; a line of 200 MB is a broken file."""
