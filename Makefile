@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := true
 export HF_HUB_DISABLE_TELEMETRY := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro ui test check cluster debian bench docs format lock help
+.PHONY: repro ui test check cluster debian bench docs lock help
 
 repro: .venv/installed  ## set up .venv, run the pipeline
 	dvc repro
@@ -40,10 +40,6 @@ bench: .venv/installed  ## measure speed against the usual tools, 20 minutes; af
 
 docs: .venv/installed  ## write the figures of README and cards from reports/
 	taqyryp docs README.md docs/model-card.md seeds/README.md
-
-format: .venv/installed  ## put the code into its one shape
-	ruff check --fix .
-	ruff format .
 
 lock: .venv/installed  ## pin what is installed now, but CUDA's libraries: torch names its own
 	pip freeze --all --exclude-editable --exclude pip | sed -E '/^(cuda|nvidia)-|^triton=/d; s/\+.*//' > requirements.lock

@@ -24,9 +24,10 @@ import numpy as np
 import psutil
 
 from pipeline.inference.batch.shards import cut_shards
-from pipeline.inference.readers.files import ReadMeter, find_sources
+from pipeline.inference.readers.files import find_sources
 from pipeline.inference.readers.formats import read_records
 from pipeline.inference.readers.schema import Fields
+from pipeline.inference.readers.sources import ReadMeter
 
 ROOT = Path(__file__).parent.parent
 SIZES = {"tfidf": (100, 1_000, 10_000, 100_000), "compact": (100, 1_000, 5_000, 20_000)}

@@ -45,7 +45,8 @@ def _needed(python: str, system: str) -> Iterator[tuple[str, Requirement]]:
     platform = {"Linux": "linux", "Darwin": "darwin"}[system]
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
     environment |= {"platform_system": system, "sys_platform": platform}
-    declared = sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"])
+    extras = {name: lines for name, lines in PROJECT["optional-dependencies"].items() if name not in ("ray", "cloud")}
+    declared = sum(extras.values(), PROJECT["dependencies"])  # cluster.lock pins the two
     seen, queue = set(), [("pyproject.toml", Requirement(line)) for line in declared]
     for asker, requirement in queue:
         yield asker, requirement

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from pipeline.text.boilerplate import Boilerplate
 from pipeline.training.export import ExportSettings, export_compact, to_gate_row
 from pipeline.training.train import train_model
 from tests.conftest import ROOT, THEMES
+
+if find_spec("ray") is None:  # `make cluster` installs it
+    collect_ignore_glob = ["test_*.py"]
 
 NODE = {"num_cpus": 1, "object_store_memory": 200_000_000, "include_dashboard": False}
 

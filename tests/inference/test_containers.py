@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from pipeline import Classifier
 from pipeline.inference.batch.rows import BatchOptions, classify_batch
 from pipeline.inference.readers import values, workbooks, xml_mending
-from pipeline.inference.readers.files import ReadMeter, find_sources
+from pipeline.inference.readers.files import find_sources
 from pipeline.inference.readers.formats import read_records
 from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord
+from pipeline.inference.readers.sources import ReadMeter
 from pipeline.inference.readers.xml_mending import MendedXml
 
 KAZAKH = "Облыс мектептерінде адалдық сағаттары өтіп, оқушылар сыбайлас жемқорлықтың зияны туралы тыңдады."

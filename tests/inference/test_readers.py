@@ -21,10 +21,11 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.core.errors import UserError
-from pipeline.inference.readers.files import ReadMeter, find_sources
+from pipeline.inference.readers.files import find_sources
 from pipeline.inference.readers.formats import read_records
 from pipeline.inference.readers.pages import extract_article
 from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord
+from pipeline.inference.readers.sources import ReadMeter
 from tests.conftest import ROOT
 
 KAZAKH, RUSSIAN = "Мектепте адалдық сағаты өтті.", "В школе провели урок честности."

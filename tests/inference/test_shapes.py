@@ -14,9 +14,9 @@ from pipeline import Classifier
 from pipeline.core.errors import RecordError
 from pipeline.inference.batch.rows import BatchOptions, classify_batch, classify_records
 from pipeline.inference.batch.summary import BatchCounts
-from pipeline.inference.readers.files import ReadMeter
 from pipeline.inference.readers.fragments import TAGS_LEFT, text_of_fragment
 from pipeline.inference.readers.schema import Fields, InputRecord
+from pipeline.inference.readers.sources import ReadMeter
 from pipeline.inference.readers.values import TWICE
 from pipeline.text.language_names import bcp47
 from tests.inference.test_batch import classify

@@ -16,9 +16,10 @@ from pyarrow import parquet
 from pipeline.inference.batch.ids import RepeatedIds
 from pipeline.inference.batch.shards import Reading
 from pipeline.inference.readers import splits
-from pipeline.inference.readers.files import ReadMeter, Source, find_sources
+from pipeline.inference.readers.files import find_sources
 from pipeline.inference.readers.formats import read_records
 from pipeline.inference.readers.schema import Fields, InputRecord
+from pipeline.inference.readers.sources import ReadMeter, Source
 
 TEXTS = ("Конкурс на службу прошёл открыто.", "Мектепте адалдық сабағы өтті.", "Электронды қызмет іске қосылды.")
 

@@ -23,8 +23,8 @@ from pipeline.core.errors import UserError
 from pipeline.core.io import atomic_folder
 from pipeline.core.storage import is_remote
 from pipeline.inference.batch.shards import SHARD_VERSION, Reading, Shard, ShardJob, Worker
-from pipeline.inference.readers.files import STDIN, Source
-from pipeline.inference.readers.splits import Split
+from pipeline.inference.readers.sources import STDIN, Source
+from pipeline.inference.readers.splits import Share
 
 ModelFiles = Mapping[str, bytes]
 """A model folder by the names of its files."""
@@ -33,7 +33,7 @@ ModelFiles = Mapping[str, bytes]
 class ShardReader:
     """Reads a split from the shard at a place on."""
 
-    def __init__(self, reading: Reading, number: int, split: Split, place: int) -> None:
+    def __init__(self, reading: Reading, number: int, split: Share, place: int) -> None:
         self._split, self._shards = split, islice(reading.shards_of(number, split), place, None)
         self._is_seen = False
 

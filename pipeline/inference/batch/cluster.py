@@ -27,13 +27,13 @@ from pipeline.inference.batch.actors import ShardReader, ShardWorker, packed
 from pipeline.inference.batch.scheduling import Schedule
 from pipeline.inference.batch.shards import SHARD_VERSION, Done, Reading, ShardJob
 from pipeline.inference.batch.workers import find_allowance, needs
-from pipeline.inference.readers.files import Source
-from pipeline.inference.readers.splits import Split
+from pipeline.inference.readers.sources import Source
+from pipeline.inference.readers.splits import Share
 
 ANYWHERE: Mapping[str, Any] = {"num_cpus": 0, "scheduling_strategy": "SPREAD"}
 """Work that takes little, on any node."""
-T = TypeVar("T")
-R = TypeVar("R")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 LONGEST_FOLDER = 25
 STORE_BYTES = 200_000_000
 """For records on their way, where Ray runs on this machine alone."""
@@ -56,7 +56,7 @@ class Cluster:
         worker = ray.remote(num_cpus=threads, memory=memory)(ShardWorker)
         self.start_worker: Callable[[], Any] = partial(worker.remote, SHARD_VERSION, self.job)
 
-    def start_reader(self, reading: Reading, number: int, split: Split, place: int) -> Any:
+    def start_reader(self, reading: Reading, number: int, split: Share, place: int) -> Any:
         """An actor that reads a split from the shard at a place on."""
         return ray.remote(**ANYWHERE)(ShardReader).remote(reading, number, _absolute(split), place)
 
@@ -65,7 +65,7 @@ class Cluster:
         """The model's files, put into the cluster at the first node that does not see them."""
         return ray.put(packed(self.job.model))
 
-    def map(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
+    def map(self, function: Callable[[_T], _R], values: Iterable[_T]) -> Iterator[_R]:
         """What the function makes of each value, by tasks of the cluster."""
         task, under_way = ray.remote(**ANYWHERE)(function), deque[Any]()
         for value in values:
@@ -75,7 +75,7 @@ class Cluster:
         while under_way:
             yield ray.get(under_way.popleft())
 
-    def run(self, splits: Iterable[Split], reading: Reading, before: Set[str]) -> Iterator[Done]:
+    def run(self, splits: Iterable[Share], reading: Reading, before: Set[str]) -> Iterator[Done]:
         """Each shard in order once it is committed; those of `before` are there already.
 
         Raises:

@@ -23,26 +23,27 @@ from pipeline.core.storage import absolute, begin_folder, is_remote, names_in, p
 from pipeline.inference.batch.ids import RepeatedIds
 from pipeline.inference.batch.many_files import Shards, write_many
 from pipeline.inference.batch.processes import Processes
-from pipeline.inference.batch.request import STDOUT, BatchRequest, check_request, with_unit
+from pipeline.inference.batch.request import STDOUT, BatchRequest, check_batch, with_unit
 from pipeline.inference.batch.shards import Done, Reading, ShardJob, WorkerError, read_section
 from pipeline.inference.batch.summary import BatchCounts, format_summary, summarise
 from pipeline.inference.batch.workers import find_allowance, plan_workers
 from pipeline.inference.batch.writers import ARTICLE_KEYS, PARAGRAPH_KEYS, TableColumns, write_output
-from pipeline.inference.readers.files import ReadMeter, find_sources
-from pipeline.inference.readers.splits import Split, plan_splits
+from pipeline.inference.readers.files import find_sources
+from pipeline.inference.readers.sources import ReadMeter
+from pipeline.inference.readers.splits import Share, plan_splits
 
-T = TypeVar("T")
-R = TypeVar("R")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Engine(Protocol):
+class BatchEngine(Protocol):
     """What has the work done."""
 
-    def map(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
+    def map(self, function: Callable[[_T], _R], values: Iterable[_T]) -> Iterator[_R]:
         """What the function makes of each value, in order."""
 
-    def run(self, splits: Iterable[Split], reading: Reading, before: Set[str]) -> Iterator[Done]:
+    def run(self, splits: Iterable[Share], reading: Reading, before: Set[str]) -> Iterator[Done]:
         """Each shard in order once it is committed; those of `before` are there already."""
 
 
@@ -57,7 +58,7 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
     checked = facts, model = inspect_model_folder(request.model)
     request.options.choice.check(facts.labels.names)
     request = with_unit(request, facts.labels.unit, say)
-    check_request(request)
+    check_batch(request)
     themes = request.options.choice.themes or facts.labels.names
     workers, threads, note = plan_workers(request.model, request.workers, find_allowance())
     try:
@@ -86,7 +87,7 @@ def run_batch(request: BatchRequest, say: Say) -> BatchCounts:
 
 
 @contextmanager
-def _engine(request: BatchRequest, job: ShardJob, workers: int, say: Say) -> Iterator[Engine]:
+def _engine(request: BatchRequest, job: ShardJob, workers: int, say: Say) -> Iterator[BatchEngine]:
     if request.engine == "local":
         yield Processes(job, workers)
         return
@@ -142,7 +143,7 @@ def _lock(folder: Path, out: Path, say: Say) -> Iterator[None]:
 
 
 def _run(
-    request: BatchRequest, job: ShardJob, engine: Engine, before: Set[str], say: Say
+    request: BatchRequest, job: ShardJob, engine: BatchEngine, before: Set[str], say: Say
 ) -> tuple[list[str], BatchCounts, int]:
     """Does all shards: their names, all counts, and how many ids repeat."""
     meter, names, counts, failed = ReadMeter(), list[str](), BatchCounts(), list[dict[str, Any]]()
@@ -183,7 +184,7 @@ def _print(path: Path) -> list[dict[str, Any]]:
 def _write_outputs(
     request: BatchRequest,
     job: ShardJob,
-    engine: Engine,
+    engine: BatchEngine,
     names: Sequence[str],
     themes: Sequence[str],
     counts: BatchCounts,

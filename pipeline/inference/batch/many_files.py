@@ -22,7 +22,7 @@ from pipeline.inference.batch.writers import TableColumns, decoded, write_rows_p
 
 SHARDS_A_FILE = 256
 """Some 90 MB of rows as JSON, 15 as Parquet."""
-MANIFEST = "_manifest.json"
+_MANIFEST = "_manifest.json"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def write_many(folder: Path, shards: Shards, names: Sequence[str], map_: Map) ->
     Of an earlier run's files there none stays.
     """
     begin_folder(folder)
-    (folder / MANIFEST).unlink(missing_ok=True)
+    (folder / _MANIFEST).unlink(missing_ok=True)
     places = range(0, len(names), SHARDS_A_FILE)
     paths = [absolute(folder) / f"{shards.section}-{number:06d}.parquet" for number in range(len(places))]
     files = [_File(path, shards, names[at : at + SHARDS_A_FILE]) for path, at in zip(paths, places, strict=True)]
@@ -77,7 +77,7 @@ def write_many(folder: Path, shards: Shards, names: Sequence[str], map_: Map) ->
     for name in names_in(folder) - {path.name for path in paths}:
         if re.fullmatch(rf"{shards.section}-\d{{6}}\.parquet", name):
             (folder / name).unlink()
-    put(folder / MANIFEST, to_json({"rows": sum(entry["rows"] for entry in entries), "files": entries}))
+    put(folder / _MANIFEST, to_json({"rows": sum(entry["rows"] for entry in entries), "files": entries}))
 
 
 def _write(file: _File) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from pipeline.inference.batch.shards import Done, Reading, Shard, ShardJob, Worker, WorkerError, done, done_before
-from pipeline.inference.readers.splits import Split
+from pipeline.inference.readers.splits import Share
 
-T = TypeVar("T")
-R = TypeVar("R")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class Processes:
@@ -29,11 +29,11 @@ class Processes:
     def __init__(self, job: ShardJob, workers: int) -> None:
         self._job, self._workers = job, workers
 
-    def map(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
+    def map(self, function: Callable[[_T], _R], values: Iterable[_T]) -> Iterator[_R]:
         """What the function makes of each value."""
         return map(function, values)
 
-    def run(self, splits: Iterable[Split], reading: Reading, before: Set[str]) -> Iterator[Done]:
+    def run(self, splits: Iterable[Share], reading: Reading, before: Set[str]) -> Iterator[Done]:
         """Each shard in order once it is committed; those of `before` are there already.
 
         A job of a single shard is done in this process: starting another takes longer.

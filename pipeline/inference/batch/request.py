@@ -16,9 +16,9 @@ from pipeline.core.storage import is_remote
 from pipeline.inference.batch.rows import BatchOptions
 from pipeline.inference.batch.summary import SPLIT_NOTE
 from pipeline.inference.batch.writers import OUTPUT_ENDINGS
-from pipeline.inference.readers.files import STDIN
 from pipeline.inference.readers.kinds import FORMATS
 from pipeline.inference.readers.schema import Fields
+from pipeline.inference.readers.sources import STDIN
 
 STDOUT = Path("-")
 
@@ -68,7 +68,7 @@ def with_unit(request: BatchRequest, learnt: Unit, say: Say) -> BatchRequest:
     return replace(request, options=msgspec.structs.replace(request.options, unit=request.options.unit or learnt))
 
 
-def check_request(request: BatchRequest) -> None:
+def check_batch(request: BatchRequest) -> None:
     """Refuses options that contradict each other, and outputs that would be read as input or overwrite one."""
     if request.out == STDOUT:
         if request.options.level == "both":

@@ -14,14 +14,13 @@ from functools import partial
 from typing import Any, Protocol
 
 import ray
-from ray.exceptions import ObjectLostError, RayActorError, RayError, RayTaskError
+from ray.exceptions import ObjectLostError, RayError
 
 from pipeline.core.io import Say
-from pipeline.inference.batch.shards import Done, Reading, Shard, ShardJob, WorkerError, done, done_before
-from pipeline.inference.readers.splits import Split
+from pipeline.inference.batch.losses import TRIES, cause_of, end_actor, ending_of, is_ours, reason_of
+from pipeline.inference.batch.shards import Done, Reading, Shard, ShardJob, done, done_before
+from pipeline.inference.readers.splits import Share
 
-TRIES = 3
-"""Of a shard, a reader or the start of a worker, before it is given up."""
 WORKERS_A_READER = 16
 """From a disk a reader feeds 44 cores that classify by TF-IDF; a store is slower."""
 AHEAD = 4
@@ -42,7 +41,7 @@ class Actors(Protocol):
     def model(self) -> Any:
         """A reference to the model's files."""
 
-    def start_reader(self, reading: Reading, number: int, split: Split, place: int) -> Any:
+    def start_reader(self, reading: Reading, number: int, split: Share, place: int) -> Any:
         """An actor that reads a split from the shard at a place on."""
 
 
@@ -54,7 +53,7 @@ class _Reading:
     """
 
     number: int
-    split: Split
+    split: Share
     actor: Any
     place: int = 0
     stop: int | None = None
@@ -70,7 +69,7 @@ class _Task:
     """A shard to be done, where it belongs, and a reference to its records."""
 
     key: tuple[int, int]
-    split: Split
+    split: Share
     shard: Shard
     records: Any
 
@@ -78,7 +77,7 @@ class _Task:
 class Schedule:
     """What is under way: `waiting` are answers to come, each with what then happens."""
 
-    def __init__(self, actors: Actors, reading: Reading, splits: Iterator[tuple[int, Split]], before: Set[str]) -> None:
+    def __init__(self, actors: Actors, reading: Reading, splits: Iterator[tuple[int, Share]], before: Set[str]) -> None:
         self._actors, self._splits, self._before = actors, splits, before
         self._waiting: dict[Any, Callable[[Any], None]] = {}
         self._readings: list[_Reading] = []
@@ -185,16 +184,16 @@ class Schedule:
             has_model = ray.get(answer)
         except RayError as error:
             self._failures["start"] += 1
-            if _is_ours(error):
-                raise _raised(error, "") from error
-            _end(worker, error)
+            if is_ours(error):
+                raise ending_of(error, "") from error
+            end_actor(worker, error)
             if self._failures["start"] < TRIES:
-                self._actors.say(f"a worker could not start ({_reason(error)}); another is started")
+                self._actors.say(f"a worker could not start ({reason_of(error)}); another is started")
                 self._start_worker()
             elif not self._alive:
-                raise _raised(error, "a worker could not start") from error
+                raise ending_of(error, "a worker could not start") from error
             else:
-                self._actors.say(f"a worker could not start ({_reason(error)}); {self._alive} go on without it")
+                self._actors.say(f"a worker could not start ({reason_of(error)}); {self._alive} go on without it")
             return
         if has_model:
             self._alive += 1
@@ -204,19 +203,19 @@ class Schedule:
 
     def _replace(self, worker: Any, error: RayError) -> None:
         """Another worker for one that is dead or on a bad node; one whose records were lost goes on."""
-        if isinstance(_cause(error), ObjectLostError):
+        if isinstance(cause_of(error), ObjectLostError):
             self._idle.append(worker)
             return
         self._alive -= 1
-        _end(worker, error)
+        end_actor(worker, error)
         self._start_worker()
 
     def _note_failure(self, key: object, error: RayError, what: str) -> None:
         """Says what was lost; raises what our own code raised, but for a disk's errors: other disks may do."""
         self._failures[key] += 1
-        if _is_ours(error) or self._failures[key] >= TRIES:
-            raise _raised(error, what) from error
-        self._actors.say(f"{what} ({_reason(error)}); its work is done again")
+        if is_ours(error) or self._failures[key] >= TRIES:
+            raise ending_of(error, what) from error
+        self._actors.say(f"{what} ({reason_of(error)}); its work is done again")
 
     def _listen(self) -> None:
         """Waits for answers."""
@@ -228,32 +227,3 @@ class Schedule:
             self._actors.say(f"no news for {SILENCE} s; `ray status` says whether the cluster has what workers ask for")
         for answer in ready:
             self._waiting.pop(answer)(answer)
-
-
-def _end(worker: Any, error: RayError) -> None:
-    """Ends an actor that raised the error, so that another has its core; it may have died of it."""
-    if not isinstance(error, RayActorError):
-        ray.kill(worker)
-
-
-def _cause(error: RayError) -> Exception:
-    """What was raised in an actor, if anything was: an actor that dies raises nothing."""
-    cause: Exception = error
-    while isinstance(cause, RayTaskError) and isinstance(cause.cause, Exception):
-        cause = cause.cause
-    return cause
-
-
-def _is_ours(error: RayError) -> bool:
-    """Whether our own code raised it, and not a disk, which may be another one elsewhere."""
-    return isinstance(error, RayTaskError) and not isinstance(_cause(error), OSError | RayError)
-
-
-def _reason(error: RayError) -> str:
-    return next(iter(str(_cause(error)).strip().splitlines()), type(error).__name__)
-
-
-def _raised(error: RayError, what: str) -> Exception:
-    """What ends the run: the actor's own exception, or that actors die of it."""
-    cause = _cause(error)
-    return WorkerError(f"{what} {TRIES} times ({_reason(error)})") if isinstance(cause, RayError) else cause

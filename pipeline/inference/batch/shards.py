@@ -25,10 +25,10 @@ from pipeline.core.storage import put
 from pipeline.inference.batch.rows import BatchOptions, BatchRows, classify_batch
 from pipeline.inference.batch.summary import BatchCounts
 from pipeline.inference.classifier import Classifier
-from pipeline.inference.readers.files import ReadMeter, Source
 from pipeline.inference.readers.formats import read_records
 from pipeline.inference.readers.schema import Fields, InputRecord
-from pipeline.inference.readers.splits import Split
+from pipeline.inference.readers.sources import ReadMeter, Source
+from pipeline.inference.readers.splits import Share
 
 SHARD_VERSION = 4
 """Changes whenever the same records and options give other rows, or a shard's file another content."""
@@ -102,7 +102,7 @@ class Reading:
     encoding: str | None
     key: bytes
 
-    def shards_of(self, number: int, split: Split) -> Iterator[Shard]:
+    def shards_of(self, number: int, split: Share) -> Iterator[Shard]:
         """The shards of the split of that number."""
         meter = next((source.meter for source in split if isinstance(source, Source)), ReadMeter())
         records = read_records(split, self.format, self.fields, self.encoding)
@@ -114,7 +114,7 @@ def cut_shards(records: Iterable[InputRecord], key: bytes, meter: ReadMeter) -> 
     """Shards of about `SHARD_BYTES`, a record always whole, named by the digest alone."""
     stream, encoder, read = iter(records), msgspec.json.Encoder(), meter.read
     record = next(stream, None)
-    while record is not None:
+    while record is not None or meter.notes:  # a part may hold nothing but what is no record
         lines, ids, size = list[bytes](), list[bytes](), 0
         while record is not None and size < SHARD_BYTES:
             lines.append(encoder.encode(record))

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from pipeline.core.errors import RecordError
-from pipeline.inference.readers.files import Source
 from pipeline.inference.readers.kinds import HEAD_BYTES
 from pipeline.inference.readers.pages import declared_encoding
 from pipeline.inference.readers.schema import Fields, Row
+from pipeline.inference.readers.sources import Source
 from pipeline.inference.readers.xml_mending import MendedXml
 from pipeline.text.encodings import utf8_stream
 

@@ -12,12 +12,12 @@ from typing import Any, BinaryIO
 
 from pipeline.core.errors import RecordError, UserError
 from pipeline.inference.readers.feeds import feed_rows
-from pipeline.inference.readers.files import DAMAGED, Source
 from pipeline.inference.readers.fragments import with_markup
 from pipeline.inference.readers.json_rows import json_rows
 from pipeline.inference.readers.kinds import HEAD_BYTES, settled_format
 from pipeline.inference.readers.pages import decoded_page, markdown_to_html
 from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord, Row, to_input_record, validated
+from pipeline.inference.readers.sources import DAMAGED, Source
 from pipeline.inference.readers.tables import parquet_rows, table_rows
 from pipeline.inference.readers.warc import warc_pages
 from pipeline.inference.readers.workbooks import workbook_rows
@@ -56,7 +56,7 @@ def read_records(
             cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
             yield _failed(source, f"cannot be read{'' if empty else ' any further'} ({cause})")
         else:
-            if empty:
+            if empty and not source.range:  # a part may be blank lines
                 yield _failed(source, "empty")
 
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import msgspec
 
 from pipeline.core.errors import RecordError
-from pipeline.inference.readers.files import DAMAGED
 from pipeline.inference.readers.schema import InputRecord
+from pipeline.inference.readers.sources import DAMAGED
 
 LOOKED_AT = 20
 """Records by which it is told whether a source holds HTML."""

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from pipeline.core.errors import RecordError
-from pipeline.inference.readers.files import Source
 from pipeline.inference.readers.schema import Fields, Row, look_up
+from pipeline.inference.readers.sources import Source
 from pipeline.inference.readers.text_lines import lines_of, part_of
 from pipeline.inference.readers.values import CHUNK, DEEP, JsonDecoder, JsonValues, TooLargeError, arrays_of_objects
 from pipeline.text.encodings import utf8_stream

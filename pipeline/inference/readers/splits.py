@@ -14,11 +14,11 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from pipeline.core.errors import RecordError, UserError
-from pipeline.inference.readers.files import DAMAGED, STDIN, Range, ReadMeter, Source
 from pipeline.inference.readers.formats import READERS, settled
 from pipeline.inference.readers.fragments import first_records, hold_html
 from pipeline.inference.readers.json_rows import is_lines
 from pipeline.inference.readers.schema import Fields, InputRecord
+from pipeline.inference.readers.sources import DAMAGED, STDIN, Range, ReadMeter, Source
 from pipeline.inference.readers.text_lines import part_of
 from pipeline.inference.readers.values import CHUNK
 from pipeline.text.encodings import SNIFF_BYTES, encoding_by_letters
@@ -26,7 +26,7 @@ from pipeline.text.encodings import SNIFF_BYTES, encoding_by_letters
 SPLIT_BYTES = 2**26
 """Of a split, about: a reader needs a second for it, a core that classifies by TF-IDF half a minute."""
 
-Split = Sequence[Source | InputRecord]
+Share = Sequence[Source | InputRecord]
 """What one reader reads, in order."""
 Map = Callable[[Callable[[Source], int], Sequence[Source]], Iterable[int]]
 """The built-in `map`, or one by many processes."""
@@ -38,7 +38,7 @@ def plan_splits(
     fields: Fields,
     encoding: str | None,
     map_: Map = map,
-) -> Iterator[Split]:
+) -> Iterator[Share]:
     """The sources in order, as splits; lines before a part are counted by `map_`."""
     split: list[Source | InputRecord] = []
     size = 0

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from pipeline.core.errors import RecordError, UserError
-from pipeline.inference.readers.files import Metered, Source
 from pipeline.inference.readers.schema import MAX_RECORD, Fields, Row
+from pipeline.inference.readers.sources import Metered, Source
 from pipeline.inference.readers.text_lines import lines_of
 from pipeline.text.encodings import SNIFF_BYTES, utf8_stream
 

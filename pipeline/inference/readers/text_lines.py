@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any, AnyStr, BinaryIO, cast
 
 from pipeline.core.errors import RecordError
-from pipeline.inference.readers.files import BUFFER, Range
 from pipeline.inference.readers.schema import MAX_RECORD
+from pipeline.inference.readers.sources import BUFFER, Range
 
 
 def lines_of(stream: Any, *ends: AnyStr) -> Iterator[AnyStr]:

@@ -9,10 +9,10 @@ from io import StringIO
 from typing import Any, BinaryIO
 
 from pipeline.core.errors import RecordError
-from pipeline.inference.readers.files import Source
 from pipeline.inference.readers.kinds import of_extra
 from pipeline.inference.readers.pages import decoded_page
 from pipeline.inference.readers.schema import MAX_RECORD, Fields, InputRecord, Markup
+from pipeline.inference.readers.sources import Source
 
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
 _PAGES = ("text/html", "application/xhtml+xml")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from pipeline.core.errors import RecordError
-from pipeline.inference.readers.files import Source
 from pipeline.inference.readers.kinds import of_extra
 from pipeline.inference.readers.schema import Fields, Row
+from pipeline.inference.readers.sources import Source
 from pipeline.inference.readers.tables import check_columns, named_cells, named_columns, plain, seekable
 
 MAX_TEXTS = 2**29
