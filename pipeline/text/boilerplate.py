@@ -13,12 +13,15 @@ from itertools import dropwhile
 
 from pipeline.core.settings import Settings
 from pipeline.text.lines import WORD, Line
+from pipeline.text.scripts import LATIN
+from pipeline.text.transliteration import latin_to_cyrillic
 
 # Boilerplate is short: of 2,955 lines on the pages in tests/data the longest has 163 characters, and two over 20 words.
 # A longer line is not tried against the words in it (characters), the patterns (characters; their time grows faster
 # than the line), the labels ("Источник: …", in words) and the vocabularies (words).
 _LONGEST = 400
 _LONGEST_PATTERN = 150
+_LONGEST_MENU = 100
 _LONGEST_LABELLED = 20
 _LONGEST_VOCABULARY = 12
 
@@ -28,6 +31,7 @@ _INQUIRY = re.compile(
     r"|ақпарат|толығырақ|анықтама|мәлімет|сұра|information|details|questions|inquir|enquir)[^:]{0,40}:.*\d[\d\s()-]{5,}\d",
     re.I,
 )
+_LATIN = re.compile(f"[{LATIN}][{LATIN}\\W\\d]*")
 # Words with a capital each, as in a menu on one line
 _CAPITALISED = re.compile(r"[А-ЯЁӘҒҚҢӨҰҮҺІ]\w+(?:\s[А-ЯЁӘҒҚҢӨҰҮҺІ]\w+)*")
 
@@ -65,8 +69,8 @@ class BoilerplateRules:
         self._phrases = {_phrase_key(text): kind for kind in reversed(kinds) for text in kind.phrases}
         self._openings = {_phrase_key(text): kind for kind in reversed(kinds) for text in kind.openings}
         self._vocabularies = [(kind, frozenset(map(_phrase_key, kind.vocabulary))) for kind in kinds if kind.vocabulary]
-        # 20 characters more than the longest phrase leave room for the numbers and marks around one.
-        self._longest_phrase = max(map(len, self._phrases), default=0) + 20
+        # 20 characters more than the longest phrase leave room for the numbers and marks around one; menus are longer.
+        self._longest_phrase = max(_LONGEST_MENU, *map(len, self._phrases)) + 20
         # By their first word, so that a line is tried against the few texts whose first word it has; the rest by "".
         self._containing: dict[str, list[tuple[str, BoilerplateKind]]] = {"": []}
         for kind in kinds:
@@ -86,6 +90,8 @@ class BoilerplateRules:
         folded = line.text.casefold()
         words = WORD.findall(folded.replace("ё", "е"))
         whole = self._whole(line, words) if len(folded) <= self._longest_phrase else None
+        if not whole and _LATIN.fullmatch(line.text[:_LONGEST_MENU]):  # headings of Kazakh in Latin letters
+            whole = self._whole(line, WORD.findall(latin_to_cyrillic(line.text[:_LONGEST_MENU]).casefold()))
         kind = whole or self._opening(line) or self._containing_kind(folded, words) or self._matching(line.text)
         if kind and not (kind.doubtful and line.last_mark == "?"):
             line.reason, line.closes = kind.reason, kind.closes

@@ -9,21 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import groupby, pairwise, takewhile
+from collections.abc import Sequence
+from itertools import groupby, pairwise
 
+from pipeline.text.boxes import keep_box, keep_table, stems
+from pipeline.text.foot import judge_end, last_of_article
 from pipeline.text.lines import Line
 
-_MOURNING = re.compile(
-    r"соболезнов|скорб|(?:светлая|вечная) память|көңіл айт|қайғы|иманы |жатқан жері|condolence|rest in peace|mourn",
-    re.I,
-)
-# A row of a box of facts: "Амплуа: либеро"
-_PAIR = re.compile(r"(?:[\w«»-]+\s){0,2}[\w«»-]+\s?:\s\S")
 _BREADCRUMB = re.compile(r" [»>›→/|] ")
-# Shorter rows of headlines may be an explainer's list without marks. To reject all lines without a full stop after the
-# last paragraph would find 5 points more of the boilerplate and lose 4 of the content (docs/LOG.md).
-_FEWEST_HEADLINES = 6
 
 
 def judge_by_place(page: list[Line]) -> None:
@@ -33,17 +26,11 @@ def judge_by_place(page: list[Line]) -> None:
         return
     # An unfinished line of two sentences may be a headline: «Это труд». Интервью с пасечником
     finished = (index for index in bodies if page[index].last_mark in ".!?…:;" or page[index].words >= 25)
-    first, last = next(finished, bodies[0]), bodies[-1]
-    top, tail = page[:first], page[last + 1 :]
+    first, last = next(finished, bodies[0]), last_of_article(page, bodies)
+    top = page[:first]
     _judge_top(top, [page[index] for index in bodies if index >= first])
-    _judge_middle(page[first : last + 1], _stems(line for line in top if line.kind == "title"))
-    _judge_tail(tail, page[last])
-    introduced = page[last].last_mark == ":" or _MOURNING.search(page[last].text) is not None
-    _reject_headlines(tail, introduced, page)
-
-
-def _stems(part: Iterable[Line]) -> set[str]:
-    return {stem for line in part for stem in line.stems}
+    _judge_middle(page[first : last + 1], stems(line for line in top if line.kind == "title"))
+    judge_end(page, last)
 
 
 def _judge_top(top: list[Line], bodies: list[Line]) -> None:
@@ -52,11 +39,20 @@ def _judge_top(top: list[Line], bodies: list[Line]) -> None:
     lone = [run[0] for run in unknown if len(run) == 1]
     free, listed = _title_candidates(top)
     repeated = {key for key, count in Counter(_BREADCRUMB.split(line.key)[-1] for line in top).items() if count > 1}
-    titles = _free_titles(free, _stems(bodies[:3]), repeated) or _fallback_titles(free, listed, bodies)
+    titles = _free_titles(free, stems(bodies[:3]), repeated) or _fallback_titles(free, listed, bodies)
     if not titles and not any(line.is_body and not line.reason for line in top):
         titles = _short_title(lone, top, bodies[0])
+    # A short line on the topic over the one found, with nothing else beside the two, is the title of that subtitle.
+    titles = [*(run[0] for run in unknown if len(run) == 2 and _is_over(run, titles, stems(bodies))), *titles]
     for position, line in enumerate(titles):
         line.reason, line.kind = "", "body" if position else "title"
+
+
+def _is_over(run: Sequence[Line], titles: Sequence[Line], topic: set[str]) -> bool:
+    over, under = run
+    if over.reason != "menu" or over.kind != "body" or over in titles or under not in titles:
+        return False
+    return not over.stems.isdisjoint(topic)
 
 
 def _title_candidates(top: list[Line]) -> tuple[list[Line], list[Line]]:
@@ -104,11 +100,11 @@ def _fallback_titles(free: list[Line], listed: list[Line], bodies: list[Line]) -
     of 526 headlines of other articles. Without free lines the list's last may be the title that ran into the list: one
     word and half of its own are enough, in any paragraph.
     """
-    lead = _stems(bodies[:3])
+    lead = stems(bodies[:3])
     if free:
         on_topic = [line for line in listed if _speaks_of(line, lead, least=2, one_in=3)]
     else:
-        on_topic = [line for line in listed[-1:] if _speaks_of(line, _stems(bodies), least=1, one_in=2)]
+        on_topic = [line for line in listed[-1:] if _speaks_of(line, stems(bodies), least=1, one_in=2)]
     # That free line first which shares more with the lead; of two alike the first of a block, else the last.
     pair = free[-2:]
     apart = len(pair) == 2 and pair[1].number - pair[0].number > 1
@@ -139,7 +135,8 @@ def _judge_middle(middle: list[Line], title: set[str]) -> None:
     for is_body, group in groupby(middle, key=lambda line: line.is_body and not line.reason):
         run = list(group)
         if not is_body:
-            _keep_box(run, introduced)
+            keep_box(run, introduced)
+            keep_table(run)
         introduced = run[-1].last_mark == ":"
     section: list[Line] = []
     listing = False
@@ -157,23 +154,6 @@ def _judge_middle(middle: list[Line], title: set[str]) -> None:
             listing = True
 
 
-def _keep_box(run: list[Line], introduced: bool = False) -> bool:
-    """Keeps the doubtful lines of a box of facts, and of a list of names or contacts that a colon introduces."""
-    doubtful = [line for line in run if line.doubtful]
-    is_list = introduced and doubtful == run and len(run) > 1
-    if not is_list and not _is_box([line for line in run if not line.reason]):
-        return False
-    for line in doubtful:
-        line.reason, line.heads_list = "", False
-    return True
-
-
-def _is_box(run: Sequence[Line]) -> bool:
-    """Whether these are rows of a box of facts: two, and a third of all, have a key and a value."""
-    pairs = sum(_PAIR.match(line.text) is not None for line in run)
-    return pairs >= 2 and 3 * pairs >= len(run)
-
-
 def _keep_subheading(section: list[Line], body: Line, title: set[str]) -> None:
     """Keeps a list's last line if it is the next paragraph's subheading: set off from the list, or on the topic."""
     if len(section) < 3:  # a heading and one line: that line is its list
@@ -184,52 +164,3 @@ def _keep_subheading(section: list[Line], body: Line, title: set[str]) -> None:
     in_body, in_title = words & body.stems, words & title
     if is_set_off or (in_body and in_title and 2 * len(in_body | in_title) >= len(words)):
         section[-1].reason = ""
-
-
-def _judge_tail(tail: list[Line], last: Line) -> None:
-    """Keeps a box of facts, and what comes before the first boilerplate that closes an article.
-
-    Items of the article's last list stay as in the middle, and so do those who sign an obituary. One word or two
-    without a mark at their end close an article, too: a button or a heading that no phrase names. That finds 2 points
-    more of the boilerplate; lines of three and four words would find 2 more, but may be a list's (docs/LOG.md).
-    """
-    listing = last.last_mark == ":" or last.kind == "item"
-    section = ""
-    for line in _keep_signers_and_box(tail, last):
-        if line.reason:
-            if line.heads_list or line.closes:
-                section = line.reason
-        elif section:
-            if not (listing and line.continues_sentence):
-                line.reason = section
-        elif line.kind == "item":
-            listing = True
-        elif not listing and line.words <= 2 and line.last_mark not in ".!?…:;":
-            line.reason = section = "menu"
-
-
-def _keep_signers_and_box(tail: list[Line], last: Line) -> list[Line]:
-    """Keeps those who sign an obituary, and then a box of facts; returns the lines after them."""
-    signers = list(takewhile(lambda line: not line.reason or (line.doubtful and line.reason == "by-line"), tail))
-    if _MOURNING.search(last.text) and len(signers) > 1:
-        for line in signers:
-            line.reason = ""
-        tail = tail[len(signers) :]
-    box = list(takewhile(lambda line: line.doubtful or not (line.reason and (line.closes or line.heads_list)), tail))
-    return tail[len(box) :] if _keep_box(box) else tail
-
-
-def _reject_headlines(tail: list[Line], introduced: bool, page: list[Line]) -> None:
-    """Rejects a long row of headlines that no colon introduces and that mostly speaks of something else.
-
-    Its lines share less than a third of their words with the content; between two paragraphs any number may stay.
-    """
-    unknown = [line for line in tail if not line.reason or line.closes]
-    for headlines, group in groupby(unknown, key=lambda line: line.is_headline and not line.reason):
-        run = list(group)
-        if headlines and len(run) >= _FEWEST_HEADLINES and not introduced and not _is_box(run):
-            topic = _stems(line for line in page if line.is_body and not line.reason)
-            if sum(len(line.stems) for line in run) > 3 * sum(len(line.stems & topic) for line in run):
-                for line in run:
-                    line.reason = "headlines"
-        introduced = run[-1].last_mark == ":" and not run[-1].reason

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from pipeline.core.schemas import Article, Paragraph, Record, Rejected
 from pipeline.text.boilerplate import Boilerplate, compiled_rules
@@ -18,6 +19,8 @@ from pipeline.text.language import USUAL, languages
 from pipeline.text.lines import Line
 from pipeline.text.normalize import lines, prepare
 from pipeline.text.placement import judge_by_place
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class LineCounts(Record, frozen=True):
@@ -54,18 +57,28 @@ def split_articles(
 
 
 def split_article(
-    article: Article, boilerplate: Boilerplate, among: frozenset[str] = USUAL
+    article: Article,
+    boilerplate: Boilerplate,
+    among: frozenset[str] = USUAL,
+    page_says: Mapping[str, str] = _NOTHING,
 ) -> tuple[list[Paragraph], list[Rejected]]:
     """The article's content as paragraphs, in order, and its other lines with the reason; blank lines are in neither.
 
-    Paragraphs are numbered among themselves, so boilerplate more or less never renames one.
+    Paragraphs are numbered among themselves, so boilerplate more or less never renames one. `page_says` has what the
+    markup of a page tells of some lines: the reason why one is no content, or "" if it is a heading, a list item or a
+    table row of the article, which then no place makes boilerplate.
     """
     found = lines(unfolded(article.text))
     page = [Line(number, text) for number, line in enumerate(found, 1) if (text := prepare(line))]
     judge_by_words = compiled_rules(boilerplate).judge
     for line in page:
         judge_by_words(line)
+        if reason := page_says.get(line.text):
+            line.reason, line.heads_list = line.reason or reason, False
+    listed = [line for line in page if page_says.get(line.text) == "" and (line.doubtful or not line.reason)]
     judge_by_place(page)
+    for line in listed:
+        line.reason = ""
     _reject_repeats(page)
     kept = [line for line in page if not line.reason]
     codes = languages([line.text for line in kept], among)
@@ -83,17 +96,18 @@ def split_article(
 def _reject_repeats(page: list[Line]) -> None:
     """Rejects what an earlier kept line says too, and what is the beginning of another: cut, or without its full stop.
 
-    A title may open the lead, and a beginning of fewer than five words may be a subheading.
+    A title may open the lead, and a beginning of fewer than five words may be a subheading. What says the same as the
+    title before it (breadcrumbs do) goes, too.
     """
     kept = [line for line in page if not line.reason]
     keys = sorted(line.key for line in kept)
-    seen: set[str] = set()
+    seen = {line.key for line in kept if line.kind == "title"}
     for line in kept:
         # What begins with a key stands right behind it in the sorted list.
         following = bisect_right(keys, line.key)
         longer = keys[following] if following < len(keys) else ""
         rest = longer[len(line.key) :] if longer.startswith(line.key) else ""
         is_cut = line.last_mark == "…" or (line.last_mark not in ".!?:;" and not rest[:1].isalnum())
-        if line.key in seen or (rest and is_cut and line.kind != "title" and line.words >= 5):
+        if line.kind != "title" and (line.key in seen or (rest and is_cut and line.words >= 5)):
             line.reason = "repeat"
         seen.add(line.key)

@@ -378,7 +378,7 @@ def test_the_article_is_taken_out_of_a_page(encoding: str, seed: list[str], tmp_
     )
     (entry,) = read(tmp_path / "a.html")
     assert entry.markup
-    title, text = extract_article(entry.text)
+    title, text, _ = extract_article(entry.text)
     assert [line for line in text.split("\n") if len(line) > 100] == paragraphs
     if encoding != "cp1251":
         assert title == "Адалдық сағаты"
@@ -386,7 +386,7 @@ def test_the_article_is_taken_out_of_a_page(encoding: str, seed: list[str], tmp_
 
 def test_a_deep_page_is_read_whole(seed: list[str]) -> None:
     deep = "<div>" * 1900 + f"<p>{seed[0]}</p>" + "</div>" * 1900 + f"<p>{seed[1]}</p>"
-    _, text = extract_article(page(deep))
+    _, text, _ = extract_article(page(deep))
     assert seed[1] in text
     assert seed[0] in text
 

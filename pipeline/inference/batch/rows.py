@@ -155,13 +155,13 @@ def _split(
     record: InputRecord, classifier: Classifier, options: BatchOptions
 ) -> tuple[InputRecord, list[Paragraph], list[Rejected]]:
     """The record's paragraphs and rejected lines; if there are none, the record comes back with the reason."""
-    if record.markup:
-        record = _without_markup(record)
+    record, page_says = _without_markup(record) if record.markup else (record, {})
     if record.reason:
         return record, [], []
     if options.unit == "article":
         lined = msgspec.structs.replace(record, text=parted(record.text)) if is_one_line(record.text) else record
-        paragraphs, rejected = split_article(_with_title(lined), classifier.boilerplate, classifier.told_among)
+        article, known = _with_title(lined), (classifier.boilerplate, classifier.told_among)
+        paragraphs, rejected = split_article(article, *known, page_says)
         if record.language:  # a given language is kept
             paragraphs = [msgspec.structs.replace(each, language=record.language) for each in paragraphs]
     else:  # never split, never rejected for its looks; a given language is kept
@@ -169,20 +169,21 @@ def _split(
         language = record.language or detect(text, among=classifier.told_among)
         whole = Paragraph(id=record.id, article=record.id, position=1, kind="body", language=language, text=text)
         paragraphs = [whole] if text else []
-    if not paragraphs and not rejected:
-        record = msgspec.structs.replace(record, reason="no text in it")
+    record = record if paragraphs or rejected else msgspec.structs.replace(record, reason="no text in it")
     return record, paragraphs, rejected
 
 
-def _without_markup(record: InputRecord) -> InputRecord:
+def _without_markup(record: InputRecord) -> tuple[InputRecord, dict[str, str]]:
+    """The record with its text alone, and what its page says of the lines."""
+    page_says: dict[str, str] = {}
     try:
         if record.markup == "fragment":
             title, text = text_of_fragment(record.title), text_of_fragment(record.text)
         else:
-            title, text = extract_article(record.text)
+            title, text, page_says = extract_article(record.text)
     except UserError as error:
-        return msgspec.structs.replace(record, reason=str(error))
-    return msgspec.structs.replace(record, title=title, text=text)
+        return msgspec.structs.replace(record, reason=str(error)), {}
+    return msgspec.structs.replace(record, title=title, text=text), page_says
 
 
 def _with_title(record: InputRecord) -> InputRecord:

@@ -7,6 +7,8 @@ from typing import Any
 
 from pipeline.core.errors import RecordError, UserError
 from pipeline.inference.readers.kinds import of_extra
+from pipeline.inference.readers.page_article import article_lines
+from pipeline.inference.readers.page_lines import page_lines
 from pipeline.text.encodings import encoding_by_letters, without_place
 
 _DECLARED = re.compile(rb"""<(?:meta[^>]+charset|\?xml[^>]+encoding)\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
@@ -75,8 +77,10 @@ def parsed_page(markup: str) -> Any:
     return tree
 
 
-def extract_article(markup: str) -> tuple[str, str]:
-    """Title and text of the main content, a line a paragraph. Trafilatura finds it.
+def extract_article(markup: str) -> tuple[str, str, dict[str, str]]:
+    """Title and text of the main content, a line a paragraph, and what the page says of these lines (`split_article`).
+
+    Trafilatura finds it; what it leaves out within comes back (`article_lines`).
 
     Raises:
         UserError: if there is none, or the page can't be read whole.
@@ -90,4 +94,11 @@ def extract_article(markup: str) -> tuple[str, str]:
     text: str = getattr(document, "text", None) or ""
     if not text:
         raise UserError("a page without main content")
-    return title, text
+    found = article_lines(page_lines(tree), text)
+    if not found:  # its text stands in no element: in JSON
+        return title, text, {}
+    title = next((line.text for line in found if line.block.tag == "h1" and not line.linked), title)
+    content = {line.text for line in found if not line.reason}
+    page_says = {line.text: line.reason for line in found if line.text not in content}
+    page_says |= {line.text: "" for line in found if line.listed or line.text == title}
+    return title, "\n".join(line.text for line in found), page_says
