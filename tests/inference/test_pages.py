@@ -1,6 +1,6 @@
 """Pages of outlets that no rule was written for: their articles, by way of their markup and as a person copies them.
 
-tests/data/pages_6.jsonl holds 36 invented pages, each of another outlet, by a writer who had not seen the rules. Every
+tests/data/outlets.jsonl holds 36 invented pages, each of another outlet, by a writer who had not seen the rules. Every
 visible line is marked as the title, as content to keep, or as furniture of some kind.
 """
 
@@ -23,7 +23,7 @@ from pipeline.text.segment import split_article
 from tests.conftest import ROOT
 
 BOILERPLATE = load_settings(ROOT / "configs/boilerplate.yaml", Boilerplate)
-PAGES = [json.loads(line) for line in (ROOT / "tests/data/pages_6.jsonl").read_text().splitlines()]
+PAGES = [json.loads(line) for line in (ROOT / "tests/data/outlets.jsonl").read_text().splitlines()]
 SURE = 20  # letters of a piece of furniture that can't stand in content by chance
 
 
