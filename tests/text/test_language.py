@@ -133,7 +133,7 @@ def test_a_model_knows_the_languages_of_its_rows_and_everything_if_their_names_a
 
 def page_lines() -> list[str]:
     """Every line of the pages in tests/data."""
-    paths = sorted((ROOT / "tests/data").glob("*.jsonl"))
+    paths = sorted((ROOT / "tests/data").glob("pages*.jsonl"))
     pages = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
     return [text for page in pages for _, line in page["lines"] if (text := prepare(line))]
 
